@@ -1,0 +1,24 @@
+"""Fixtures that several tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import tiny_t5
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real texts beside the checkout; tests that need it are skipped where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs real texts that are not part of this project ({folder} is absent)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """(model, tokenizer): a small T5 with random weights; tests must not change it."""
+    return tiny_t5()

@@ -1,0 +1,1 @@
+"""How a summariser is made, measured and explained. Knows nothing of Gradio."""
