@@ -1,5 +1,12 @@
 """Fixtures that several tests share."""
 
+import os
+
+# Before any import reads them: the loopback Hub has no Xet storage, and loopback never goes through a proxy.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
 from pathlib import Path
 
 import pytest

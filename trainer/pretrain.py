@@ -1,0 +1,271 @@
+"""Pre-trains a small T5 from random weights on any text.
+
+    python trainer/pretrain.py --recipe base --text_dir FOLDER
+
+The text is asked about in many ways (trainer/objectives.py): spans, gap sentences, lead sentences, titles, summaries
+and what comes next. Weights start copy-ready (trainer/initialisation.py) and the first steps only exercise copying.
+Start the same command again after a stop and it goes on exactly where the last checkpoint was. The learning rate stays
+level after the warm-up; `--cooldown_steps N` takes it to zero over N further steps and writes the finished model, so a
+run can be finished at any time and still be continued from before its cool-down (Hu et al. 2024, MiniCPM, section 4).
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import copy
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from statistics import mean
+
+import torch
+from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
+
+from trainer.corpus import load_corpus, read_rows, text_of
+from trainer.errors import UserError
+from trainer.initialisation import make_copy_ready
+from trainer.mixture import Mixture
+from trainer.pretrain_settings import PretrainSettings, parse
+from trainer.vocabulary import train_vocabulary
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The story: settings → vocabulary → text → model → steps → finished model."""
+    try:
+        settings = parse(argv)
+        run(settings)
+    except UserError as error:
+        print(f"pretrain: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(settings: PretrainSettings) -> None:
+    """Pre-trains, or goes on with, the run in `settings.output_dir`; the finished model is in its folder `model`."""
+    output_dir = Path(settings.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    paths = {name: Path(settings.text_dir) / name for name in settings.texts}
+    tokenizer = own_vocabulary(output_dir / "tokenizer", list(paths.values()), settings.vocab_size)
+    corpora = {name: load_corpus(path, tokenizer, output_dir / "cache") for name, path in paths.items()}
+    mixture = Mixture(corpora, settings, tokenizer)
+    state = TrainingState(build_model(settings, tokenizer), settings)
+    state.resume(output_dir)
+    print(
+        f"{sum(p.numel() for p in state.model.parameters()) / 1e6:.1f} M parameters, vocabulary {len(tokenizer)}, "
+        f"{sum(c.n_tokens for c in corpora.values()) / 1e6:.1f} M tokens of text; at step {state.step}",
+        flush=True,
+    )
+    fit(state, mixture, output_dir)
+    if settings.cooldown_steps:
+        save_finished(state.model, tokenizer, output_dir / "model", settings)
+
+
+def own_vocabulary(folder: Path, paths: list[Path], vocab_size: int) -> T5Tokenizer:
+    """The run's vocabulary, trained once on an even sample of every file (about 20 million characters in all)."""
+    if (folder / "tokenizer.json").is_file():
+        return T5Tokenizer.from_pretrained(folder)
+    sample: list[str] = []
+    for path in paths:
+        texts = [text_of(row) for row in read_rows(path)]
+        share, taken = 20_000_000 // len(paths), 0
+        for text in texts[:: max(sum(map(len, texts)) // share, 1)]:
+            if taken < share:
+                sample.append(text)
+                taken += len(text)
+    tokenizer = train_vocabulary(sample, vocab_size)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def build_model(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5ForConditionalGeneration:
+    """A T5 with random, copy-ready weights."""
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=settings.d_model,
+        d_kv=settings.d_kv,
+        d_ff=settings.d_ff,
+        num_layers=settings.num_layers,
+        num_decoder_layers=settings.num_decoder_layers,
+        num_heads=settings.num_heads,
+        dropout_rate=0.0,  # one pass over the text: nothing to overfit to
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    model = T5ForConditionalGeneration(config)
+    if settings.copy_ready:
+        make_copy_ready(model)
+    return model
+
+
+class TrainingState:
+    """What a checkpoint holds: weights, optimizer, where the run stands. Batches follow from seed and step alone."""
+
+    def __init__(self, model: T5ForConditionalGeneration, settings: PretrainSettings):
+        self.model, self.settings = model, settings
+        self.parameters = list(model.parameters())
+        # AdamW whose step is a share of each weight's own root mean square (as Adafactor's; nanoT5, Nawrot 2023).
+        self.optimizer = torch.optim.AdamW(
+            [{"params": [parameter]} for parameter in self.parameters],
+            lr=settings.learning_rate,
+            betas=(0.9, settings.adam_beta2),
+            eps=1e-8,
+            weight_decay=0.0,
+            fused=True,
+        )
+        self.step = 0
+        self.tokens = 0
+        self.seconds = 0.0
+        self.exercise_end: int | None = None if settings.exercise_steps else 0
+        self.recent: list[float] = []  # losses of the last steps
+        self.cooldown_start: int | None = None
+
+    def update(self) -> None:
+        """One optimizer step from the gradients at hand."""
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        norms = torch._foreach_norm(self.parameters)
+        rate = self.settings.learning_rate * self.schedule()
+        for group, norm in zip(self.optimizer.param_groups, norms, strict=True):
+            group["lr"] = rate * max(norm.item() / group["params"][0].numel() ** 0.5, 1e-3)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def schedule(self) -> float:
+        """Share of the peak learning rate: linear warm-up, level, and in the cool-down linear to zero."""
+        share = min(1.0, (self.step + 1) / self.settings.warmup_steps)
+        if self.cooldown_start is not None:
+            share *= max(1 - (self.step - self.cooldown_start) / self.settings.cooldown_steps, 0.0)
+        return share
+
+    def save(self, folder: Path) -> None:
+        """Writes `checkpoint.pt`; a kill at any moment leaves the old one or the new one whole."""
+        partial = folder / "checkpoint.partial"
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "tokens": self.tokens,
+                "seconds": self.seconds,
+                "exercise_end": self.exercise_end,
+                "recent": self.recent,
+                "shape": self.settings.shape(),
+            },
+            partial,
+        )
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(folder / "checkpoint.pt")
+
+    def resume(self, folder: Path) -> None:
+        """Takes up `checkpoint.pt` where there is one.
+
+        Raises:
+            UserError: the checkpoint is of a model of another shape.
+        """
+        path = folder / "checkpoint.pt"
+        if not path.is_file():
+            return
+        stored = torch.load(path, weights_only=True, mmap=True)
+        if stored["shape"] != self.settings.shape():
+            raise UserError(f"{path} is of {stored['shape']}, but the settings say {self.settings.shape()}")
+        self.model.load_state_dict(stored["model"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        for name in ("step", "tokens", "seconds", "exercise_end", "recent"):
+            setattr(self, name, stored[name])
+
+
+def fit(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
+    """Steps until `max_steps` or `max_minutes`, or to the end of the cool-down; checkpoints and a log on the way."""
+    settings = state.settings
+    bf16 = settings.precision == "bf16"
+    if settings.cooldown_steps:
+        state.cooldown_start = state.step
+    end = state.step + settings.cooldown_steps if settings.cooldown_steps else settings.max_steps
+    started = saved = logged = time.monotonic()
+    tokens_logged = state.tokens
+    state.model.train()
+    while state.step < end and time.monotonic() - started < settings.max_minutes * 60:
+        began = time.monotonic()
+        batch = mixture.batch(state.step, state.exercise_end)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = state.model(**batch.inputs()).loss
+        loss.backward()
+        state.update()
+        state.recent = [*state.recent[1 - settings.log_steps :], loss.item()]
+        if math.isnan(state.recent[-1]):
+            raise UserError(f"the loss is not a number at step {state.step}; lower --learning_rate and start again")
+        state.step += 1
+        state.tokens += batch.n_tokens
+        state.seconds += time.monotonic() - began
+        if state.exercise_end is None and can_copy(state):
+            state.exercise_end = state.step
+            print(f"copying exercised until step {state.step}", flush=True)
+        if state.step % settings.log_steps == 0:
+            now = time.monotonic()
+            line = {
+                "step": state.step,
+                "tokens": state.tokens,
+                "hours": round(state.seconds / 3600, 3),
+                "loss": round(mean(state.recent), 4),
+                "tokens_per_second": round((state.tokens - tokens_logged) / (now - logged)),
+            }
+            if state.step % settings.eval_steps == 0:
+                line |= validation_losses(state.model, mixture, bf16)
+            append(output_dir / "log.jsonl", line)
+            tokens_logged, logged = state.tokens, time.monotonic()
+        if not settings.cooldown_steps and time.monotonic() - saved > settings.save_minutes * 60:
+            state.save(output_dir)
+            saved = time.monotonic()
+    if not settings.cooldown_steps:
+        state.save(output_dir)
+
+
+def can_copy(state: TrainingState) -> bool:
+    """Whether copying costs under 1 nat a piece (a half-learnt circuit is forgotten again), or will not for long."""
+    least = state.settings.exercise_steps
+    return state.step >= least and (mean(state.recent[-50:]) < 1.0 or state.step >= 4 * least)
+
+
+@torch.no_grad()
+def validation_losses(model: T5ForConditionalGeneration, mixture: Mixture, bf16: bool) -> dict[str, float]:
+    """Mean loss a piece, in nats, of each objective on held-out documents."""
+    model.eval()
+    found = {}
+    for name, batches in mixture.validation.items():
+        total, count = 0.0, 0
+        for batch in batches:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss = model(**batch.inputs()).loss
+            total += loss.item() * batch.n_labels
+            count += batch.n_labels
+        found[f"validation_{name}"] = round(total / count, 4)
+    model.train()
+    return found
+
+
+def save_finished(
+    model: T5ForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path, settings: PretrainSettings
+) -> None:
+    """Writes the finished model in bf16, its tokenizer and the settings that made it."""
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "pretraining.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
+
+
+def append(path: Path, line: dict) -> None:
+    """Adds one JSON line to the log and prints it."""
+    text = json.dumps(line)
+    print(text, flush=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
