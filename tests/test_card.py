@@ -303,3 +303,26 @@ def test_the_example_runs_as_it_stands(folder, card):
 def test_the_example_names_the_repository(folder):
     text = render_card(folder, "ada/t5")
     assert 'name = "ada/t5"' in text and yaml.safe_load(text.split("---")[1])["model-index"][0]["name"] == "t5"
+
+
+def test_a_card_is_drawn_again_with_what_people_say(tmp_path):
+    write_results(tmp_path)
+    write_card(tmp_path)
+    before = Results.load(tmp_path / "results.json")
+    notes = tmp_path / "notes.yaml"
+    notes.write_text(
+        "provenance: [{name: Old papers, licence: public domain, size: 12 pages, use: pre-training}]\n"
+        "notes: It likes **harbours**.\nusage: For research use.\n",
+        "utf-8",
+    )
+    command = [str(tmp_path), "--card_notes", str(notes), "--license", "other"]
+    script = Path(__file__).resolve().parents[1] / "trainer" / "card.py"
+    done = subprocess.run([sys.executable, str(script), *command], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    card = (tmp_path / "README.md").read_text("utf-8")
+    assert "| Old papers | public domain | 12 pages | pre-training |" in card
+    assert "It likes **harbours**." in card and "`other`. For research use." in card
+    assert ModelCard(card).data.license == "other"
+    assert Results.load(tmp_path / "results.json").evaluations == before.evaluations
+    done = subprocess.run([sys.executable, str(script), str(notes)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "results.json" in done.stderr

@@ -254,7 +254,9 @@ def save_finished(
     model: T5ForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path, settings: PretrainSettings
 ) -> None:
     """Writes the finished model in bf16, its tokenizer and the settings that made it."""
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    finished = copy.deepcopy(model).to(torch.bfloat16)
+    finished.config.dropout_rate = 0.1  # for whoever fine-tunes it, as T5 1.1: none in pre-training, 0.1 after it
+    finished.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "pretraining.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
 
