@@ -1,0 +1,107 @@
+"""The demo: opens a page that summarises, scores and explains. Also the Space's app file.
+
+python app.py                                  # the report's model from the Hub; the shipped starter until
+then python app.py --model runs/my-model/model      # a folder python app.py --model ada/t5-small-news
+--revision v2 --port 8000
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# Gradio and the Hub's client read these when they are imported: nothing is counted, and nobody is told of a
+# visit.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Else transformers asks the Hub to convert a model's .bin, in a thread of its own, and may send the token
+# along.
+os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from space import page
+from space.serving import Serving
+from space.views.summarise import warm
+from trainer.errors import UserError
+
+DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parse(argv)
+    try:
+        serving = Serving(_model(options.model, options.revision), options.revision, prepare=warm)
+        demo = page.build(serving)
+        # Importing torch takes seconds of processor time: the page opens first.
+        demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            inbrowser=options.open,
+            prevent_thread_lock=True,
+            **page.launch_options(),
+        )
+        serving.start()
+        demo.block_thread()
+    except UserError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"app.py: the page can't be served on port {options.port}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--model",
+        default=os.environ.get("MODEL_ID") or DEFAULT_MODEL,
+        help="Hub name (user/name) or folder of a T5. Default: MODEL_ID of the environment, else %(default)s",
+    )
+    parser.add_argument("--revision", help="branch, tag or commit of the model on the Hub. Default: main")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        help="port of the page. Default: GRADIO_SERVER_PORT, else the first free one from 7860 up",
+    )
+    parser.add_argument(
+        "--host", help="address to listen on. Default: GRADIO_SERVER_NAME, else this machine only (127.0.0.1)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be a whole number from 1 to 65535")
+    return int(text)
+
+
+def _model(name: str, revision: str | None) -> str:
+    """`name` if it can be a model.
+
+    Raises:
+        UserError: it is neither a folder nor of the form of a name on the Hub, or a folder with a revision.
+    """
+    if Path(name).is_dir():
+        if revision is not None:
+            raise UserError(
+                f"--revision is {revision!r}, but --model {name} is a folder, which has none: leave it out."
+            )
+        return name
+    try:
+        validate_repo_id(name)
+        possible = not name.startswith((".", "/", "~"))
+    except HFValidationError:
+        possible = False
+    if not possible:
+        raise UserError(f"--model is {name!r}: there is no such folder, and a name on the Hub looks like user/name.")
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""One loaded model, and what the demo asks of it: a summary and the words behind it.
+
+This module imports torch, transformers and captum, which takes longer than opening a page may.
+`space.serving` imports it in the background, when the page is already there.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
+from trainer.attribution.gradients import Attribution, integrated_gradients
+from trainer.errors import UserError
+from trainer.metrics.rouge import ROUGE_TYPES, rouge
+from trainer.model import load_model
+from trainer.systems import Seq2SeqSummarizer
+
+T = TypeVar("T")
+
+# Seconds after which decoding stops with what it has. Nothing within the limits of `space.limits` comes near
+# it on two cores with a small model; a large one on a busy machine may.
+LONGEST_DECODING = 60.0
+REMEMBERED = 16
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A summary and how it came about.
+
+    Attributes:
+        text: the summary; may be empty.
+        tokens_read, tokens_total: of the source, prefix and end token included, read and in all.
+        tokens_written, finished: tokens generated; False if a limit cut the summary off.
+        unknown: how many of the tokens read are `<unk>`: characters that the vocabulary lacks.
+        decoding: the settings, as a record states them.
+        seconds: that it took.
+    """
+
+    text: str
+    tokens_read: int
+    tokens_total: int
+    tokens_written: int
+    finished: bool
+    unknown: int
+    decoding: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a summary: the article's words with scores.
+
+    Attributes:
+        spans: their texts joined are the article, character for character; scores in nats.
+        shown: the scores divided by the largest absolute one; None as in `spans`.
+        strongest: words with the largest absolute scores, strongest first.
+        attribution: what the spans are folded from, with completeness and shares.
+    """
+
+    spans: tuple[Span, ...]
+    shown: tuple[float | None, ...]
+    strongest: tuple[Span, ...]
+    attribution: Attribution
+
+
+class Engine:
+    """A model in memory. One thread at a time computes with it; the last few results are remembered.
+
+    Args:
+        name: what the page calls the model: a Hub name, a folder, or "starter".
+        revision: the commit of a Hub model, else None.
+    """
+
+    def __init__(self, model, tokenizer, *, name: str, revision: str | None = None):
+        self._model = model
+        self._tokenizer = tokenizer
+        self.name = name
+        self.revision = revision
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        self._one_at_a_time = threading.RLock()
+        self._results: OrderedDict[tuple, Any] = OrderedDict()
+
+    @classmethod
+    def load(cls, folder: Path, *, name: str, revision: str | None = None) -> "Engine":
+        """Loads a folder and tries the model once, so that a broken one is found now and not by a visitor.
+
+        Raises:
+            UserError: the folder holds no T5 that loads, or its weights give no finite numbers.
+        """
+        try:
+            model, tokenizer, _ = load_model(folder)
+        except UserError as error:  # people know the model by its name, not by its place in a cache
+            raise UserError(str(error).replace(str(folder), name)) from error
+        engine = cls(model, tokenizer, name=name, revision=revision)
+        engine._try_out()
+        return engine
+
+    def own_decoding(self) -> dict[str, Any]:
+        """The decoding settings that the model brings with it."""
+        return self._summarizer({}).decoding()
+
+    def summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
+        """Summarises; `decoding` goes over the model's own settings.
+
+        Raises:
+            UserError: settings that do not go together.
+        """
+        return self._remember(
+            ("summary", article, *sorted(decoding.items())), lambda: self._summarize(article, decoding)
+        )
+
+    def explain(
+        self, article: str, summary: str, n_steps: int, progress: Callable[[int, int], None] | None = None
+    ) -> Explanation:
+        """Integrated gradients of Σ log p(summary | article), folded to words.
+
+        `progress` is called with (steps done, n_steps); what it raises ends the computation.
+
+        Raises:
+            UserError: there is nothing to explain, or the summary is too long.
+        """
+        key = ("explanation", article, summary, n_steps)
+        return self._remember(key, lambda: self._explain(article, summary, n_steps, progress))
+
+    def _summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
+        start = time.perf_counter()
+        summarizer = self._summarizer(decoding)
+        summary = summarizer.summarize([article])[0]
+        return Answer(
+            text=summary.text,
+            tokens_read=summary.tokens_read,
+            tokens_total=summary.tokens_total,
+            tokens_written=summary.tokens_written or 0,
+            finished=summary.finished,
+            unknown=self._unknown(summarizer.prefix + article, summary.tokens_read),
+            decoding=summarizer.decoding(),
+            seconds=time.perf_counter() - start,
+        )
+
+    def _explain(self, article: str, summary: str, n_steps: int, progress) -> Explanation:
+        summarizer = self._summarizer({})
+        attribution = integrated_gradients(
+            self._model,
+            self._tokenizer,
+            article,
+            summary,
+            prefix=summarizer.prefix,
+            max_source_length=summarizer.max_source_length,
+            n_steps=n_steps,
+            progress=progress,
+        )
+        spans = fold_to_words(article, attribution)
+        return Explanation(
+            spans=tuple(spans),
+            shown=tuple(display_scores(spans)),
+            strongest=tuple(strongest(spans, 10)),
+            attribution=attribution,
+        )
+
+    def _summarizer(self, decoding: dict[str, Any]) -> Seq2SeqSummarizer:
+        generation = {"max_time": LONGEST_DECODING} | decoding
+        return Seq2SeqSummarizer(
+            self._model,
+            self._tokenizer,
+            name=self.name,
+            revision=self.revision,
+            generation=generation,
+            batch_size=1,
+        )
+
+    def _unknown(self, source: str, tokens_read: int) -> int:
+        ids = self._tokenizer(source, verbose=False)["input_ids"][: tokens_read - 1]
+        return ids.count(self._tokenizer.unk_token_id)
+
+    def _remember(self, key: tuple, compute: Callable[[], T]) -> T:
+        with self._one_at_a_time:
+            if key not in self._results:
+                self._results[key] = compute()
+                if len(self._results) > REMEMBERED:
+                    self._results.popitem(last=False)
+            self._results.move_to_end(key)
+            return self._results[key]
+
+    def _try_out(self) -> None:
+        inputs = self._tokenizer("summarize: a short text.", return_tensors="pt", verbose=False)
+        start = torch.tensor([[self._model.config.decoder_start_token_id]])
+        try:
+            with torch.inference_mode():
+                logits = self._model(**inputs, decoder_input_ids=start).logits
+        except (RuntimeError, IndexError) as error:
+            raise UserError(f"{self.name} loads but does not run: {error}") from error
+        if not torch.isfinite(logits).all():
+            raise UserError(f"The weights of {self.name} are damaged: they give no finite numbers.")
+
+
+def score(summary: str, reference: str) -> dict[str, Any]:
+    """ROUGE of one summary: for each type precision, recall and fmeasure in [0, 1], and the signatures."""
+    scores = rouge([summary], [reference])
+    return {
+        **{
+            kind: dict(zip(("precision", "recall", "fmeasure"), map(float, scores.values[kind][0]), strict=True))
+            for kind in ROUGE_TYPES
+        },
+        "signatures": dict(scores.signatures),
+    }

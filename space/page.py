@@ -1,0 +1,78 @@
+"""The page as a whole: its parts in their order, its looks, and what it may load (nothing from anywhere
+else)."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from space import api
+from space.serving import Serving
+from space.views import status, summarise
+
+TITLE = "One sentence, and the words behind it"
+STYLE = Path(__file__).resolve().parent / "style"
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
+# Requests that may wait for the model; the next one is told to come back later.
+LONGEST_QUEUE = 32
+
+HEADER = f"""
+<header>
+  <h1>{TITLE}</h1>
+  <p>Paste an article. A T5 writes its summary; ROUGE scores it against yours; and integrated gradients show
+  which words of the article made the model write it.</p>
+</header>
+"""
+
+
+def build(serving: Serving) -> gr.Blocks:
+    """The whole demo, not launched; `serving` must have been started by the time that somebody looks."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(HEADER, elem_id="header", apply_default_css=False)
+        status.build(serving, page)
+        summarise.build(serving, page)
+        api.add(serving)
+    return page.queue(default_concurrency_limit=4, max_size=LONGEST_QUEUE)
+
+
+def launch_options() -> dict[str, Any]:
+    """What `Blocks.launch` needs for this page to look and behave as it should."""
+    return {
+        # Plain font names: the browser asks no font host for them.
+        "theme": gr.themes.Base(font=SANS, font_mono=MONO, primary_hue="teal", neutral_hue="stone"),
+        "css_paths": STYLE / "page.css",
+        "footer_links": ["api"],
+        "run_history": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "app_kwargs": {"middleware": [Middleware(OwnOriginOnly)]},
+    }
+
+
+class OwnOriginOnly:
+    """Tells the browser to load nothing from any other host, whatever a library's page may ask for.
+
+    Gradio's front end compiles templates, hence 'unsafe-eval'. A Space shows the page in a frame of another
+    host, so who may frame it is left open.
+    """
+
+    POLICY = (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        "media-src 'self' data: blob:; worker-src 'self' blob:; base-uri 'self'; form-action 'self'"
+    )
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                policy = (b"content-security-policy", self.POLICY.encode())
+                message = {**message, "headers": [*message.get("headers", ()), policy]}
+            await send(message)
+
+        await self._app(scope, receive, with_policy if scope["type"] == "http" else send)

@@ -1,0 +1,162 @@
+"""The HTTP interface of `python app.py`, really started, through Gradio's own client; and its command line."""
+
+import json
+import socket
+import time
+
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+import app
+from space.engine import Engine
+from tests.server import Server
+from tests.test_views import ARTICLES
+
+SETTINGS = {"num_beams": 1, "max_new_tokens": 8}
+
+
+@pytest.fixture(scope="module")
+def client(demo: Server) -> Client:
+    client = Client(demo.url, verbose=False)
+    end = time.monotonic() + 120
+    while time.monotonic() < end:  # the folder of --model takes over from the starter
+        answer = client.predict("Words.", **SETTINGS, api_name="/summarize")
+        if answer["model"].endswith("tiny-t5"):
+            return client
+        time.sleep(0.2)
+    pytest.fail(f"{answer['model']} answers, not the model that was asked for:\n{demo.text()}")
+
+
+@pytest.fixture(scope="module")
+def engine(demo: Server) -> Engine:
+    """The same model in this process."""
+    folder = demo.log.parent / "tiny-t5"
+    return Engine.load(folder, name=str(folder))
+
+
+def test_the_first_page_comes_within_ten_seconds(demo):
+    # Of processor time, which other tests on the same machine do not lengthen.
+    assert demo.first_page < 10
+
+
+def test_the_endpoints_are_the_three_that_are_documented(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(named) == {"/summarize", "/score", "/attribute"}
+    required = {
+        name: [one["parameter_name"] for one in endpoint["parameters"] if not one["parameter_has_default"]]
+        for name, endpoint in named.items()
+    }
+    assert required == {"/summarize": ["article"], "/score": ["summary", "reference"], "/attribute": ["article"]}
+
+
+def test_summarize(client, engine):
+    article = ARTICLES["plain"]
+    answer = client.predict(article, num_beams=2, max_new_tokens=12, length_penalty=0.5, api_name="/summarize")
+    own = engine.summarize(article, {"num_beams": 2, "max_new_tokens": 12, "length_penalty": 0.5})
+    assert answer["summary"] == own.text != ""
+    assert answer["tokens_read"] == answer["tokens_total"] == own.tokens_read
+    assert answer["decoding"]["num_beams"] == 2
+    assert answer["decoding"]["max_new_tokens"] == 12
+    assert answer["decoding"]["length_penalty"] == 0.5
+    assert answer["revision"] is None
+    default = client.predict(article, api_name="/summarize")
+    assert default["decoding"]["max_new_tokens"] == engine.own_decoding()["max_new_tokens"]
+
+
+def test_score(client):
+    scores = client.predict("the cat sat", "the cat sat on the mat", api_name="/score")
+    assert scores["rouge1"] == pytest.approx({"precision": 1.0, "recall": 0.5, "fmeasure": 2 / 3})
+    assert scores["rouge2"] == pytest.approx({"precision": 1.0, "recall": 2 / 5, "fmeasure": 4 / 7})
+    assert scores["rougeL"]["fmeasure"] == pytest.approx(2 / 3)
+    assert "rouge_score" in scores["signatures"]["rougeLsum"]
+
+
+@pytest.mark.parametrize("article", ARTICLES.values(), ids=ARTICLES)
+def test_attribute(client, engine, article):
+    found = client.predict(article, "The lantern", n_steps=4, api_name="/attribute")
+    assert "".join(span["text"] for span in found["spans"]) == article
+    own = engine.explain(article, "The lantern", 4)
+    assert [span["score"] for span in found["spans"]] == pytest.approx([span.score for span in own.spans], abs=1e-4)
+    assert found["target_log_prob"] == pytest.approx(own.attribution.target_log_prob, abs=1e-3)
+    assert found["summary"] == "The lantern"
+    assert found["n_steps"] == 4
+    assert 0 <= found["prefix_share"] + found["eos_share"] < 1
+    json.dumps(found, allow_nan=False)
+
+
+def test_attribute_explains_the_models_own_summary_where_none_is_given(client):
+    article = ARTICLES["plain"]
+    found = client.predict(article, n_steps=4, **SETTINGS, api_name="/attribute")
+    assert found["summary"] == client.predict(article, **SETTINGS, api_name="/summarize")["summary"]
+    assert found["strongest"][0]["text"] in article
+
+
+def test_two_hundred_thousand_characters(client):
+    article = "The lantern was lifted off by a crane. 🚢\n" * 5000
+    assert len(article) > 200_000
+    answer = client.predict(article, **SETTINGS, api_name="/summarize")
+    assert answer["tokens_read"] == 1024
+    assert answer["tokens_total"] > 50_000
+    found = client.predict(article, "The lantern", n_steps=4, api_name="/attribute")
+    assert "".join(span["text"] for span in found["spans"]) == article
+    assert found["spans"][-1]["score"] is None
+    assert (found["tokens_read"], found["tokens_total"]) == (answer["tokens_read"], answer["tokens_total"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "values", "says"),
+    [
+        ("/summarize", {"article": ""}, "The article is empty"),
+        ("/summarize", {"article": "\x00\u200f"}, "invisible characters"),
+        ("/summarize", {"article": None}, "must be text, not None"),
+        ("/summarize", {"article": ["a list"]}, "must be text, not"),
+        (
+            "/summarize",
+            {"article": "Words.", "num_beams": 1000},
+            "num_beams must be a whole number from 1 to 8, not 1000",
+        ),
+        ("/summarize", {"article": "Words.", "length_penalty": "much"}, "length_penalty must be a number"),
+        ("/attribute", {"article": "Words.", "n_steps": 100_000}, "n_steps must be a whole number from 4 to 128"),
+        ("/attribute", {"article": "Words.", "summary": " "}, "The summary is empty"),
+        ("/attribute", {"article": "Words.", "summary": "long " * 1000}, "The summary has"),
+        ("/score", {"summary": "Words.", "reference": ""}, "The reference is empty"),
+        ("/score", {"summary": "Words.", "reference": "x" * 200_000}, "The reference has 200,000 characters"),
+    ],
+)
+def test_what_is_not_accepted_comes_back_as_a_sentence(client, endpoint, values, says):
+    with pytest.raises(AppError, match=says) as error:
+        client.predict(**values, api_name=endpoint)
+    assert "Traceback" not in str(error.value)
+
+
+def test_nothing_went_wrong_in_the_log(demo, client):
+    # After all of the above; a traceback would be one that no visitor may cause.
+    assert "Traceback" not in demo.text()
+    assert "Error" not in demo.text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "no/such/folder"], "there is no such folder, and a name on the Hub looks like user/name"),
+        (["--model", "./nowhere"], "there is no such folder"),
+        (["--model", ".", "--revision", "main"], "is a folder, which has none"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_at_once(capsys, arguments, says):
+    assert app.main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_ports(capsys):
+    with pytest.raises(SystemExit) as stop:
+        app.main(["--port", "99999"])
+    assert stop.value.code == 2
+    assert "from 1 to 65535" in capsys.readouterr().err
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert app.main(["--port", str(port)]) == 1
+    assert f"can't be served on port {port}" in capsys.readouterr().err

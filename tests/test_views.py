@@ -1,0 +1,220 @@
+"""What the page shows: from values to HTML, and nothing that a visitor types becomes markup."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+from space import limits
+from space.engine import Engine
+from space.markup import escape, megabytes, signed
+from space.serving import STARTER_NAME, Status
+from space.views import status, summarise
+from space.views.status import status_line
+from tests.tiny import tiny_t5
+from trainer.errors import UserError
+
+# What people paste, and what people try.
+ARTICLES = {
+    "plain": "The lantern was lifted.\n\n  Salt water had crept behind it, said Dr. Tennant: “£2.3m!”\n",
+    "markup": '<script>alert(1)</script><img src=x onerror="alert(2)"> &amp; &lt;b&gt; ${alert(3)} {{value}} `x`',
+    "control": "Bell\a, tab\t, return\r\nand \r alone, escape \x1b[31m, C1 \x85, form\f feed and more words.",
+    "direction": "\u202eRight to left override\u202c and \u200fmarks\u200e, \u2066isolates\u2069, \ufeffmore.",
+    "languages": "Инженеры поднимут фонарь. 工程师们将吊走灯笼。 سيرفع المهندسون الفانوس. Zażółć gęślą jaźń.",
+    "emoji": "Ships 🚢🚢 pass 👩‍🔬 the reef 🇫🇮 at night 🌃!",
+    "odd": "½ ﬁne Å Å \u00a0 \u2028 \u2029 zero\u200bwidth \ufffe end",
+    "word": "Lantern",
+}
+
+
+class _Page(HTMLParser):
+    """A page's text, its elements, and its scripts."""
+
+    def __init__(self, html: str):
+        super().__init__(convert_charrefs=True)
+        self.text, self.tags, self.inside = "", [], 0
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory) -> Engine:
+    model, tokenizer = tiny_t5(seed=5)
+    return Engine(model, tokenizer, name="ada/<b>t5</b>", revision="0123456789abcdef")
+
+
+@pytest.mark.parametrize("article", ARTICLES.values(), ids=ARTICLES)
+def test_highlighted_text_is_the_article(engine, article):
+    found = engine.explain(article, "The lantern", 4)
+    assert "".join(span.text for span in found.spans) == article
+    page = _Page(summarise.highlighted(found))
+    assert page.text == article
+    assert {tag for tag, _ in page.tags} == {"span"}
+    words = [attributes for _, attributes in page.tags]
+    assert len(words) == sum(span.score is not None for span in found.spans) > 0
+    assert all(0 <= float(word["style"].removeprefix("--a:")) <= 1 for word in words)
+    largest = max(words, key=lambda word: float(word["style"].removeprefix("--a:")))
+    assert largest["style"] == "--a:1.000"
+    assert ("down" in largest["class"]) == (largest["data-nats"][0] == "−")
+
+
+def test_null_characters_are_shown_as_browsers_show_them(engine):
+    found = engine.explain("one\0two three", "The lantern", 4)
+    assert "".join(span.text for span in found.spans) == "one\0two three"
+    assert _Page(summarise.highlighted(found)).text == "one\ufffdtwo three"
+
+
+def test_what_lies_past_the_limit_is_marked(engine):
+    article = "The lantern was lifted off by a crane. " * 200
+    found = engine.explain(article, "The lantern", 4)
+    page = _Page(summarise.highlighted(found))
+    assert page.text == article
+    assert [attributes["class"] for _, attributes in page.tags].count("unread") == 1
+    answer = engine.summarize(article, {"max_new_tokens": 4})
+    assert answer.tokens_read == 1024
+    assert answer.tokens_total > 1024
+    shown = _Page(summarise.result(answer, summarise.byline("starter", None), None))
+    assert f"1,024 tokens read, {answer.tokens_total - 1024:,} past the limit" in shown.text
+    assert "The limit of 4 new tokens cut the summary off." in shown.text
+
+
+def test_the_summary_comes_before_its_explanation(engine):
+    class Now:
+        def engine(self):
+            return engine
+
+    views = list(summarise.answer(Now(), ARTICLES["plain"], "The lantern was lifted.", (2, 8, 1.0), 4))
+    assert [view.busy for view in views] == [True] * (len(views) - 1) + [False]
+    summary_only, last = views[1], views[-1]
+    assert summary_only.result == last.result
+    assert "article" not in summary_only.explanation
+    shown = _Page(last.result)
+    assert (
+        engine.summarize(ARTICLES["plain"], {"num_beams": 2, "max_new_tokens": 8, "length_penalty": 1.0}).text
+        in shown.text
+    )
+    for name in ("ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-Lsum", "Precision", "Recall", "F1"):
+        assert name in shown.text
+    assert "ada/<b>t5</b> 0123456" in shown.text
+    why = _Page(last.explanation)
+    for name in ("Completeness error", "On the prefix “summarize:”", "On the end mark </s>", "Strongest words", "nats"):
+        assert name in why.text
+
+
+@pytest.mark.parametrize(
+    ("article", "decoding", "n_steps", "says"),
+    [
+        ("", (), 8, "The article is empty."),
+        (" \n\t ", (), 8, "The article is empty."),
+        (None, (), 8, "The article must be text, not None."),
+        ("\x00\x07\u200f", (), 8, "only invisible characters"),
+        ("x" * 1_000_001, (), 8, "1,000,001 characters"),
+        ("Words.", (99, 8, 1), 8, "num_beams must be a whole number from 1 to 8, not 99."),
+        ("Words.", (1, 8.5, 1), 8, "max_new_tokens must be a whole number from 4 to 256, not 8.5."),
+        ("Words.", (1, 8, float("nan")), 8, "length_penalty must be a number from -2 to 4, not nan."),
+        ("Words.", (), True, "n_steps must be a whole number from 4 to 128, not True."),
+        ("Words.", (), "9" * 99, "n_steps must be a whole number from 4 to 128, not '999"),
+    ],
+)
+def test_what_is_not_accepted_gets_a_sentence(engine, article, decoding, n_steps, says):
+    class Now:
+        def engine(self):
+            return engine
+
+    last = list(summarise.answer(Now(), article, "", decoding, n_steps))[-1]
+    assert not last.busy
+    assert says in _Page(last.result).text
+    assert last.explanation == ""
+
+
+def test_an_unforeseen_fault_is_logged_and_told_in_a_sentence(caplog):
+    class Broken:
+        def engine(self):
+            raise RuntimeError("the secret inside")
+
+    last = list(summarise.answer(Broken(), "Words.", "", (), 8))[-1]
+    assert "Something went wrong on this machine." in last.result
+    assert "secret" not in last.result
+    assert "the secret inside" in caplog.text
+
+
+def test_stopping_the_page_stops_the_computation(engine):
+    class Now:
+        def engine(self):
+            return engine
+
+    article = ARTICLES["plain"] * 20
+    views = summarise.answer(Now(), article, "", (), 128)
+    for view in views:
+        if "step" in view.explanation:
+            break
+    views.close()
+    # The lock is free again long before 128 steps are done, and nothing half done is remembered.
+    assert engine._one_at_a_time.acquire(timeout=10)
+    engine._one_at_a_time.release()
+    assert not any(key[0] == "explanation" and key[1] == article for key in engine._results)
+
+
+def test_references_that_rouge_cannot_count():
+    with pytest.raises(UserError, match="letters a–z"):
+        summarise.scores("A lantern.", "工程师们将吊走灯笼。")
+    with pytest.raises(UserError, match="reference has 20,001 characters"):
+        summarise.scores("A lantern.", "x" * 20_001)
+    assert summarise.scores("A lantern.", "a lantern")["rouge2"]["fmeasure"] == 1.0
+
+
+def test_surrogates_without_a_partner_become_the_replacement_character():
+    assert limits.text("a\ud800b\udfffc", "article", 10) == "a\ufffdb\ufffdc"
+
+
+@pytest.mark.parametrize(
+    ("state", "says", "does_not_say"),
+    [
+        (Status("ada/t5"), ["Loading the first model"], []),
+        (Status("ada/t5", "asking", STARTER_NAME, parameters=3_140_000), ["starter", "3.1 million", "Asking"], []),
+        (
+            Status("ada/t5", "downloading", STARTER_NAME, done=37_000_000, total=242_000_000),
+            ["Fetching ada/t5: 37.0 MB of 242 MB"],
+            [],
+        ),
+        (Status("ada/t5", "loading", STARTER_NAME), ["Loading ada/t5"], []),
+        (
+            Status("ada/t5", "failed", STARTER_NAME, reason="there is no <b>network</b>."),
+            ["There is no <b>network</b>."],
+            [],
+        ),
+        (Status("ada/t5", "answering", "ada/t5", "0123456789"), ["Answering: ada/t5 0123456"], ["Fetching", "starter"]),
+    ],
+    ids=lambda value: value.phase if isinstance(value, Status) else "",
+)
+def test_status_line(state, says, does_not_say):
+    shown = _Page(status_line(state)).text
+    assert all(part in shown for part in says)
+    assert not any(part in shown for part in does_not_say)
+
+
+def test_the_status_is_looked_at_less_often_when_nothing_moves():
+    assert status.WHEN_SETTLED > 10 * status.WHILE_MOVING
+
+
+def test_numbers():
+    assert [signed(value) for value in (1.234, -0.5, -0.001, 0)] == ["+1.23", "−0.50", "0.00", "0.00"]
+    assert [megabytes(size) for size in (12_340_000, 242_000_000, 3_100_000_000)] == ["12.3 MB", "242 MB", "3.1 GB"]
+
+
+def test_escape():
+    assert escape("<a b=\"c\" d='e'>&\r\0") == "&lt;a b=&quot;c&quot; d=&#x27;e&#x27;&gt;&amp;&#13;\ufffd"
+
+
+def test_there_are_three_examples():
+    shown = summarise.examples()
+    assert len(shown) == 3
+    for example in shown:
+        assert set(example) >= {"title", "article", "reference"}
+        assert len(example["title"]) <= 40
+        assert len(example["reference"]) < len(example["article"]) / 4
