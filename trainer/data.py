@@ -14,7 +14,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +82,7 @@ class Split:
     """
 
     name: str
-    examples: list[Example] = field(repr=False)
+    examples: Sequence[Example] = field(repr=False)
     dataset: str
     config: str | None = None
     revision: str | None = None
@@ -123,12 +123,28 @@ def fingerprint(examples: Iterable[Example]) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_split(data: DataSettings, split: SplitName, say: Say = print) -> Split:
+Keep = MutableSequence[Example] | None
+Prepare = Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
+
+
+def load_split(
+    data: DataSettings,
+    split: SplitName,
+    say: Say = print,
+    *,
+    keep: Keep = None,
+    prepare: Prepare = None,
+) -> Split:
     """Reads one split of the local files, where `data` names any, else of the data set on the Hub.
 
     With max_*_samples the first N usable rows in the order of the file are taken, and reading stops there.
     That is what others get with the same number and no seed; where a file is sorted by subject or date it is
     no fair sample of it. `say` is told of waits for the Hub.
+
+    Args:
+        keep: what the examples are appended to and what `Split.examples` then is: a sequence that keeps them on the
+            disk, where there are too many for the memory. A list where left out.
+        prepare: changes the columns of a row before it is checked.
 
     Raises:
         UserError: no such file, data set, revision, split or column, with what there is; the first bad row,
@@ -142,11 +158,13 @@ def load_split(data: DataSettings, split: SplitName, say: Say = print) -> Split:
                 f"--{split}_file is not given. Local data is not split behind your back: "
                 f"put the {split} pairs in a file of their own and name it."
             )
-        return _local_split(Path(path), data, split, limit)
-    return _hub_split(data, split, limit, say)
+        return _local_split(Path(path), data, split, limit, keep, prepare)
+    return _hub_split(data, split, limit, say, keep, prepare)
 
 
-def _local_split(path: Path, data: DataSettings, split: SplitName, limit: int | None) -> Split:
+def _local_split(
+    path: Path, data: DataSettings, split: SplitName, limit: int | None, keep: Keep = None, prepare: Prepare = None
+) -> Split:
     option = f"--{split}_file"
     if not path.exists():
         raise UserError(f"{option} is {path}: there is no such file.")
@@ -154,7 +172,7 @@ def _local_split(path: Path, data: DataSettings, split: SplitName, limit: int | 
         raise UserError(f"{option} is {path}: that is a folder, and a file is needed.")
     try:
         rows, unit = read_rows(path, lambda columns: _columns(columns, data, str(path)))
-        examples, skipped, rows_read = _collect(rows, data, limit, str(path), unit)
+        examples, skipped, rows_read = _collect(rows, data, limit, str(path), unit, keep, prepare)
     except OSError as error:
         raise UserError(f"{option} {path} cannot be read ({error.strerror or error}).") from error
     name = f"{path.resolve().parent.name}/{path.name}"
@@ -165,10 +183,16 @@ def _local_split(path: Path, data: DataSettings, split: SplitName, limit: int | 
 
 
 def _collect(
-    rows: Rows, data: DataSettings, limit: int | None, file: str, unit: Literal["line", "row"]
-) -> tuple[list[Example], list[BadRow], int]:
+    rows: Rows,
+    data: DataSettings,
+    limit: int | None,
+    file: str,
+    unit: Literal["line", "row"],
+    keep: Keep = None,
+    prepare: Prepare = None,
+) -> tuple[MutableSequence[Example], list[BadRow], int]:
     """(examples, bad rows, rows read) of the first `limit` usable rows."""
-    examples: list[Example] = []
+    examples: MutableSequence[Example] = [] if keep is None else keep
     skipped: list[BadRow] = []
     read = 0
     named = data.id_column == DataSettings.id_column  # the usual name may be absent: rows are numbered then
@@ -176,6 +200,7 @@ def _collect(
         try:
             if isinstance(values, Bad):
                 raise values
+            values = prepare(values) if prepare else values
             examples.append(_example(values, data, number=read))
             named = named or data.id_column in values
         except Bad as reason:
@@ -246,7 +271,8 @@ def _columns(columns: Sequence[str], data: DataSettings, where: str) -> list[str
     for option, column in needed.items():
         if column not in columns:
             raise UserError(f"{where} has no column {_unknown(column, columns)}. Name it with --{option}.")
-    return [name for name in (data.id_column, data.source_column, data.target_column) if name in columns]
+    wanted = (data.id_column, data.source_column, data.target_column, *getattr(data, "also_read", ()))
+    return [name for name in dict.fromkeys(wanted) if name in columns]
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
@@ -263,7 +289,9 @@ def _unknown(name: str, known: Sequence[str]) -> str:
 # --- The Hub ------------------------------------------------------------------------------------------------
 
 
-def _hub_split(data: DataSettings, split: SplitName, limit: int | None, say: Say) -> Split:
+def _hub_split(
+    data: DataSettings, split: SplitName, limit: int | None, say: Say, keep: Keep = None, prepare: Prepare = None
+) -> Split:
     """`datasets` fetches and decodes; our own checks read."""
     name, doing = data.dataset, f"fetching {data.dataset}"
     _check_name(name)
@@ -278,7 +306,7 @@ def _hub_split(data: DataSettings, split: SplitName, limit: int | None, say: Say
     table = builder.as_dataset(split=split)
     table = table.select_columns(_columns(table.column_names, data, name))
     rows = enumerate(table, start=1)
-    examples, skipped, rows_read = _collect(rows, data, limit, f"{name} ({split})", "row")
+    examples, skipped, rows_read = _collect(rows, data, limit, f"{name} ({split})", "row", keep, prepare)
     return Split(
         split,
         examples,

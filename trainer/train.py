@@ -1,0 +1,96 @@
+"""Trains a summariser, measures it and publishes it if asked: `python trainer/train.py --recipe smoke`.
+
+`--help` lists every setting; `--recipe NAME` takes those of trainer/recipes/NAME.yaml.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from trainer.errors import Stopped, UserError
+from trainer.settings import Settings
+
+
+def train(settings: Settings) -> None:
+    """The whole story; killed anywhere, the same call goes on from where it was."""
+    # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
+    from trainer.checkpoints import Run
+    from trainer.data import leakage_notes, load_split
+    from trainer.finishing import finish
+    from trainer.fitting import explained, fit
+    from trainer.model import start_model
+    from trainer.processes import Processes
+    from trainer.publish import check_push
+
+    processes = Processes.join()
+    processes.say(settings.page())
+    with explained(settings):
+        with processes.in_turn():
+            run = Run.open(settings, processes.n) if processes.first else Run(settings.output_dir)
+        repo_id = None
+        if settings.hub.push and processes.first:
+            repo_id = check_push(settings.hub, settings.model.name, settings.data.name)
+
+        if run.finished:
+            processes.say(f"\nThis run is finished; its model is in {run.model}. To train anew, add --from_start.")
+        else:
+            with processes.in_turn():
+                splits = {name: load_split(settings.data, name, say=processes.say) for name in settings.data.splits}
+                run.check_data({name: splits[name].fingerprint for name in ("train", "validation")})
+                texts = [text for pair in splits["train"].examples for text in (pair.source, pair.target)]
+                model, tokenizer, revision = start_model(settings, run.folder / "vocabulary", texts)
+            processes.share_cores(model.num_parameters())
+            for note in [note for split in splits.values() for note in split.notes()] + leakage_notes(*splits.values()):
+                processes.say(note)
+            if run.trained is None:
+                fit(settings, run, model, tokenizer, splits["train"], splits["validation"])
+            if not processes.part():
+                return
+            results = finish(settings, run, splits, revision, repo_id)
+            print(f"\n{results.table()}\n\nModel, results and card are in {run.model}.")
+
+        if settings.hub.push and processes.first:
+            publish(run.model, repo_id, settings.hub.private)
+
+
+def push_only(settings: Settings) -> None:
+    """Publishes a folder that an earlier run finished."""
+    from trainer.publish import check_push
+    from trainer.results import Results
+
+    folder = settings.hub.push_only
+    base, _, dataset = Results.load(folder / "results.json").training["system"].partition("-finetuned-")
+    repo_id = check_push(settings.hub, base, dataset)
+    publish(folder, repo_id, settings.hub.private)
+
+
+def publish(folder: Path, repo_id: str, private: bool) -> None:
+    from trainer.publish import push_model
+
+    try:
+        push_model(folder, repo_id, private)
+    except UserError as error:
+        raise Stopped(str(error)) from error
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0, 2 for something wrong in what was asked or given, 1 for something that went wrong on the way."""
+    try:
+        settings = Settings.parse(sys.argv[1:] if argv is None else argv)
+        push_only(settings) if settings.hub.push_only else train(settings)
+    except UserError as error:
+        rank = int(os.environ.get("RANK", "0"))
+        if rank == 0 or error.exit_code == 1:  # what is wrong in the asking is the same in every process
+            print(f"\n{f'Process {rank}: ' if rank else ''}{error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from the last checkpoint.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
