@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server import demo  # noqa: F401 (a fixture: one server for the page and the HTTP interface)
 from tests.tiny import tiny_t5
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,7 +5,10 @@ from transformers import AutoTokenizer, T5Tokenizer
 
 from trainer.vocabulary import train_vocabulary
 
-TEXTS = ["The lighthouse at Port Ellery was repaired on Monday.", "Repairs to the lighthouse cost £3,500, the port said."]
+TEXTS = [
+    "The lighthouse at Port Ellery was repaired on Monday.",
+    "Repairs to the lighthouse cost £3,500, the port said.",
+]
 
 
 def test_layout_is_t5s(tmp_path):

@@ -137,35 +137,12 @@ def evaluate_system(
     texts = [summary.text for summary in summaries]
     references = [example.target for example in examples]
     sources = [example.source for example in examples]
-    figures = _generation_figures(summaries)
+    figures = generation_figures(summaries)
     for metric in metrics:
         figures |= metric(texts, references, sources)
     about = summarizer.describe()
-    evaluation = Evaluation(
-        system=about["system"],
-        model=about["model"],
-        revision=about["revision"],
-        data={
-            "dataset": split.dataset,
-            "config": split.config,
-            "split": split.name,
-            "revision": split.revision,
-            "fingerprint": split.fingerprint,
-            "n": len(examples),
-            "skipped": len(split.skipped),
-        },
-        decoding=about["decoding"],
-        number_format=about["number_format"],
-        seed=about["seed"],
-        commit=git_commit(),
-        interval={
-            "method": "bootstrap percentile",
-            "samples": bootstrap_samples,
-            "seed": bootstrap_seed,
-            "confidence": confidence,
-        },
-        seconds=round(seconds, 3),
-        metrics=measured(figures, bootstrap_samples, bootstrap_seed, confidence),
+    evaluation = evaluation_of(
+        about, split, figures, seconds, bootstrap_samples=bootstrap_samples, seed=bootstrap_seed, confidence=confidence
     )
     predictions = [
         Prediction(
@@ -185,7 +162,46 @@ def evaluate_system(
     return evaluation, predictions
 
 
-def _generation_figures(summaries: Sequence[Summary]) -> dict[str, Figure]:
+def evaluation_of(
+    about: Mapping[str, Any],
+    split: Split,
+    figures: Mapping[str, Figure],
+    seconds: float,
+    *,
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Evaluation:
+    """The record of a system that has been measured; `about` is what its `describe()` says."""
+    return Evaluation(
+        system=about["system"],
+        model=about["model"],
+        revision=about["revision"],
+        data={
+            "dataset": split.dataset,
+            "config": split.config,
+            "split": split.name,
+            "revision": split.revision,
+            "fingerprint": split.fingerprint,
+            "n": len(split.examples),
+            "skipped": len(split.skipped),
+        },
+        decoding=about["decoding"],
+        number_format=about["number_format"],
+        seed=about["seed"],
+        commit=git_commit(),
+        interval={
+            "method": "bootstrap percentile",
+            "samples": bootstrap_samples,
+            "seed": seed,
+            "confidence": confidence,
+        },
+        seconds=round(seconds, 3),
+        metrics=measured(figures, bootstrap_samples, seed, confidence),
+    )
+
+
+def generation_figures(summaries: Sequence[Summary]) -> dict[str, Figure]:
     """What the system says of its summaries: `summary_tokens`, `unfinished_share`, `source_cut_share`."""
     written = [math.nan if summary.tokens_written is None else summary.tokens_written for summary in summaries]
     columns = {
@@ -277,16 +293,22 @@ class Results:
         settings: the resolved settings of the run, as `Settings.to_dict()` gives them.
         training: what the run did (steps, losses, best checkpoint, seconds); empty where nothing was trained.
         environment: versions, processor and threads (`trainer.environment.environment`).
+        analysis: what trainer/eval.py found beside the figures (`trainer.evaluation`); the file has no such field
+            where it is empty.
     """
 
     evaluations: list[Evaluation] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=environment)
+    analysis: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": self.schema} | {name: value for name, value in asdict(self).items() if name != "schema"}
+        values = {"schema": self.schema} | {name: value for name, value in asdict(self).items() if name != "schema"}
+        if not values["analysis"]:
+            del values["analysis"]
+        return values
 
     def save(self, path: str | Path) -> Path:
         """Writes the file in one step: a reader sees the old one or the new one, never half."""
@@ -318,6 +340,7 @@ class Results:
             raise UserError(f"{where} is not a file of results: it has no schema.")
         if data["schema"] != SCHEMA:
             raise UserError(f"{where} is of schema {data['schema']!r}, and this version reads schema {SCHEMA}.")
+        data = {"analysis": {}} | data
         _check(cls, data, where)
         evaluations = []
         for number, record in enumerate(data["evaluations"]):
@@ -404,9 +427,14 @@ def _lines(head: list[str], body: list[list[str]], markdown: bool) -> list[str]:
         rule = ["---", *["---:"] * (len(head) - 1)]
         rows = [[cell.replace("|", "\\|") for cell in row] for row in [head, *body]]
         return ["| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]]]
+    return text_table(head, body).split("\n")
+
+
+def text_table(head: list[str], body: list[list[str]]) -> str:
+    """A table for the terminal: columns as wide as they need to be, a rule under the head."""
     widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
     rows = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [head, *body]]
-    return ["  ".join(row).rstrip() for row in [rows[0], ["─" * width for width in widths], *rows[1:]]]
+    return "\n".join("  ".join(row).rstrip() for row in [rows[0], ["─" * width for width in widths], *rows[1:]])
 
 
 def _notes(evaluations: Sequence[Evaluation], markdown: bool) -> list[str]:

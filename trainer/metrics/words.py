@@ -7,6 +7,16 @@ from collections.abc import Sequence
 # word.
 _WORD = re.compile(r"\w+(?:[’'.,-]\w+)*")
 WORDS = "regex-v1"
+# Words that texts on any subject share: TextRank would link every sentence to every other by them,
+# and Word Mover's Distance would move little else.
+_FUNCTION_WORDS = """
+a about after again all also am an and any are as at be because been before being between both but by can could did
+do does down during each for from further had has have he her here hers him his how i if in into is it its just me more
+most my no nor not now of off on once only or other our out over own said same say says she should so some such than
+that the their them then there these they this those through to too under until up us very was we were what when where
+which while who whom why will with would you your
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 def words_of(text: str) -> list[str]:

@@ -1,0 +1,53 @@
+"""Scores any summarisers on any data: `python trainer/eval.py --systems lead-3,space/starter --dataset xsum:test`.
+
+`--help` lists systems, metrics and every setting.
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from trainer.errors import Stopped, UserError
+from trainer.evaluation_settings import EvalSettings
+
+
+def score(settings: EvalSettings) -> None:
+    """The whole story; killed anywhere, the same call goes on from where it was."""
+    # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
+    from trainer.evaluation import evaluate
+    from trainer.processes import Processes
+    from trainer.report import write_report
+    from trainer.report_tables import printed
+
+    found = evaluate(settings, Processes.join())
+    if found is None:  # the first process goes on alone
+        return
+    run, measured = found
+    write_report(run, measured)
+    print(f"\n{printed(measured.results)}\n\nResults, predictions and report are in {run.folder}.")
+    if not measured.columns and not measured.results.analysis.get("audit"):
+        raise Stopped("No system could be scored: the reasons stand above.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0, 2 for something wrong in what was asked or given, 1 for something that went wrong on the way."""
+    try:
+        score(EvalSettings.parse(sys.argv[1:] if argv is None else argv))
+    except UserError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"\n{error.strerror} ({error.filename or 'writing the results'}).", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from the last block.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

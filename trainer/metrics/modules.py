@@ -1,0 +1,104 @@
+"""Our metrics through `evaluate`'s interface: `module("rouge").compute(predictions=…, references=…)`.
+
+`evaluate.load` fetches the code of a metric from the Hub; these are classes that are here already, so they work
+without a network, and in `evaluate.combine` like any other.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import evaluate
+
+from trainer.errors import UserError
+from trainer.metrics.abstraction import abstraction
+from trainer.metrics.base import Figure, MetricFunction
+from trainer.metrics.bleu import bleu
+from trainer.metrics.chrf import chrf
+from trainer.metrics.facts import facts
+from trainer.metrics.lengths import lengths
+from trainer.metrics.overlap import overlap
+from trainer.metrics.repetition import repetition
+from trainer.metrics.rouge import rouge
+
+
+def _rouge(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Figure]:
+    return rouge(predictions, references).figures()
+
+
+# Each with whether it reads the articles.
+MODULES: dict[str, tuple[MetricFunction, bool]] = {
+    "rouge": (_rouge, False),
+    "bleu": (bleu, False),
+    "chrf": (chrf, False),
+    "overlap": (overlap, False),
+    "repetition": (repetition, False),
+    "lengths": (lengths, True),
+    "abstraction": (abstraction, True),
+    "facts": (facts, True),
+}
+
+
+class FigureModule(evaluate.Metric):
+    """A metric of `trainer.metrics` as an `evaluate.EvaluationModule`.
+
+    `compute(predictions=…, references=…)`, and `sources=…` where the metric reads the articles, gives a dictionary of
+    figure → value (NaN where no example defines it). With `per_example=True` it gives for each figure a list of the
+    examples' own values, with `signatures=True` also `signatures`, figure → signature.
+
+    Args:
+        name: what `evaluate` calls the module.
+        metric: a function of predictions, references and sources.
+        reads_sources: whether `sources` is an input.
+        options: those of `evaluate.EvaluationModule`. Texts are kept in memory unless `keep_in_memory=False`, which
+            several processes need.
+    """
+
+    def __init__(self, name: str, metric: MetricFunction, *, reads_sources: bool = False, **options: Any):
+        self._metric = metric
+        self._reads_sources = reads_sources
+        self._title = name
+        alone = options.get("num_process", 1) == 1
+        super().__init__(**{"keep_in_memory": alone, **options})
+        self.info.module_name = name
+
+    def _info(self) -> evaluate.MetricInfo:
+        inputs = ("predictions", "references", "sources") if self._reads_sources else ("predictions", "references")
+        return evaluate.MetricInfo(
+            description=(self._metric.__doc__ or self._title).strip(),
+            citation="",
+            inputs_description=f"Lists of texts, as many of each: {', '.join(inputs)}.",
+            features=datasets.Features({name: datasets.Value("string") for name in inputs}),
+        )
+
+    def _compute(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[str],
+        sources: Sequence[str] | None = None,
+        per_example: bool = False,
+        signatures: bool = False,
+    ) -> dict[str, Any]:
+        predictions, references = list(predictions), list(references)
+        figures = self._metric(predictions, references, references if sources is None else list(sources))
+        found: dict[str, Any] = {
+            name: figure.per_example.tolist() if per_example else figure.value for name, figure in figures.items()
+        }
+        if signatures:
+            found["signatures"] = {name: figure.signature for name, figure in figures.items()}
+        return found
+
+
+def module(name: str, **options: Any) -> FigureModule:
+    """The module of one of `MODULES`; `options` are those of `evaluate.EvaluationModule`.
+
+    Raises:
+        UserError: there is no such metric (with the nearest name).
+    """
+    if name not in MODULES:
+        near = difflib.get_close_matches(name, MODULES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(MODULES)}."
+        raise UserError(f"No metric is called {name!r}: {hint}")
+    metric, reads_sources = MODULES[name]
+    return FigureModule(name, metric, reads_sources=reads_sources, **options)

@@ -1,0 +1,1 @@
+"""Everything that summarises; `trainer/systems.py` is the way in."""

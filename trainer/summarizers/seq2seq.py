@@ -1,0 +1,295 @@
+"""Every encoder–decoder that transformers loads, decoded by its own `generate`."""
+
+import copy
+import dataclasses
+import difflib
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from trainer.errors import UserError
+from trainer.model import Task
+from trainer.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
+from trainer.summarizers.base import Summary, positive
+
+NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
+
+# transformers stops after 20 tokens when nobody says more, which cut most published T5-small summaries in
+# mid-sentence.
+DEFAULT_MAX_NEW_TOKENS = 128
+LIBRARY_MAX_LENGTH = 20
+
+# Entries of a generation config that do not choose how to decode: they belong to the model or to how results
+# come back, and lengths are stated as new tokens.
+_NOT_DECODING = re.compile(
+    r"(pad|bos|eos|decoder_start)_token_id|output_\w+|return_dict_in_generate|use_cache|num_return_sequences"
+    r"|(max|min)_length|transformers_version|_.*"
+)
+# Stated in every record, with transformers' own defaults where nobody set them.
+_ALWAYS_STATED = {
+    "min_new_tokens": 0,
+    "length_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "early_stopping": False,
+}
+
+
+class Seq2SeqSummarizer:
+    """Any encoder–decoder of transformers, decoded by its own `generate`.
+
+    Sources are sorted by length so that a batch holds little padding, and the summaries come back in the
+    order asked for. The model's own `generation_config` is read and left as it was; `generation` goes over
+    it. Where neither sets a limit, it is 128 new tokens; and where the model has positions for fewer (BERT,
+    BART, PEGASUS), it reads and writes no more than it has, and its record says so.
+
+    Args:
+        name: what tables call the system.
+        revision: the commit of a Hub model, for the record.
+        task: the prefix and how many tokens are read, prefix and end token included; by default what
+            `trainer.pretrained.task_of_any` knows of the model.
+        generation: decoding settings by their names in transformers' `GenerationConfig`, or a dataclass of
+            such.
+        batch_size: sources decoded together.
+        seed: starts the generator of a sampling decoding anew at every call; not used otherwise.
+        scores: ask beam search for the score of each summary. transformers then keeps the distribution of
+            every step: batch size × beams × new tokens × vocabulary × 4 bytes (0.5 GB for 8 × 4 × 128 ×
+            32,128).
+        candidates: how many summaries of each source `candidates()` gives: samples where the decoding samples,
+            else the best of a beam search at least as wide.
+
+    Raises:
+        UserError: a decoding setting that does not exist, or a value that transformers refuses.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        revision: str | None = None,
+        task: Task | None = None,
+        generation: Any = None,
+        batch_size: int = 8,
+        seed: int = 0,
+        scores: bool = False,
+        candidates: int = 1,
+    ):
+        task = task or task_of_any(model, tokenizer)
+        readable, writable = positions(model)
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.revision = revision
+        self.prefix: str = task.prefix
+        self.max_source_length: int = min(task.max_source_length, readable or task.max_source_length)
+        self.batch_size = positive("batch_size", batch_size)
+        self.seed = seed
+        self.generation = _generation_config(model.generation_config, generation, writable, candidates)
+        self.generation.return_dict_in_generate = True
+        self.generation.output_scores = scores and self.generation.num_beams > 1
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        revision: str | None = None,
+        *,
+        name: str | None = None,
+        **options: Any,
+    ) -> "Seq2SeqSummarizer":
+        """Loads a model from the Hub or a folder; `options` are those of the class.
+
+        Raises:
+            UserError: as `trainer.pretrained.load_summarizer`.
+        """
+        return cls.of(load_summarizer(name_or_folder, revision), name or str(name_or_folder), **options)
+
+    @classmethod
+    def from_adapter(
+        cls, adapter: str | Path, revision: str | None = None, *, name: str | None = None, **options: Any
+    ) -> "Seq2SeqSummarizer":
+        """A LoRA adapter of the Hub or a folder, merged into its base model; `options` are those of the class.
+
+        Raises:
+            UserError: as `trainer.pretrained.load_adapted`.
+        """
+        return cls.of(load_adapted(adapter, revision), name or f"lora:{adapter}", **options)
+
+    @classmethod
+    def of(cls, found: Pretrained, name: str, **options: Any) -> "Seq2SeqSummarizer":
+        """A summariser of a model that is loaded already."""
+        return cls(found.model, found.tokenizer, name=name, revision=found.revision, **options)
+
+    def summarize(self, sources: list[str]) -> list[Summary]:
+        return [candidates[0] for candidates in self.candidates(sources)]
+
+    def candidates(self, sources: list[str]) -> list[list[Summary]]:
+        """For each source as many summaries as the class was asked for, of a beam search the best first."""
+        inputs, totals = self._tokenize(sources)
+        # Longest first: a batch that does not fit in memory shows at once, not after an hour.
+        order = sorted(range(len(sources)), key=lambda row: len(inputs[row]), reverse=True)
+        number = self.generation.num_return_sequences
+        found: dict[int, list[Summary]] = {}
+        with self._ready():
+            for start in range(0, len(order), self.batch_size):
+                rows = order[start : start + self.batch_size]
+                written = self._generate([inputs[row] for row in rows])
+                for place, row in enumerate(rows):
+                    found[row] = [
+                        Summary(text, score, len(inputs[row]), totals[row], tokens_written, finished)
+                        for text, score, tokens_written, finished in written[place * number : (place + 1) * number]
+                    ]
+        return [found[row] for row in range(len(sources))]
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "system": self.name,
+            "model": self.model.name_or_path or self.name,
+            "revision": self.revision,
+            "decoding": self.decoding(),
+            "number_format": NUMBER_FORMATS.get(self.model.dtype, str(self.model.dtype).removeprefix("torch.")),
+            "seed": self.seed if self.generation.do_sample else None,
+        }
+
+    def decoding(self) -> dict[str, Any]:
+        """All that decides what is read and how it is decoded, as a record states it."""
+        chosen = {
+            name: value
+            for name, value in sorted(self.generation.to_dict().items())
+            if value is not None and not _NOT_DECODING.fullmatch(name)
+        }
+        reading = {
+            "prefix": self.prefix,
+            "max_source_length": self.max_source_length,
+            "batch_size": self.batch_size,
+        }
+        number = self.generation.num_return_sequences
+        return reading | _ALWAYS_STATED | chosen | ({"candidates": number} if number > 1 else {})
+
+    def _tokenize(self, sources: list[str]) -> tuple[list[list[int]], list[int]]:
+        """Token ids of each source, cut to the limit, and how many there were before the cut."""
+        if not sources:
+            return [], []
+        texts = [self.prefix + source for source in sources]
+        # verbose=False: a source longer than the model reads needs no warning, it is cut and counted here.
+        inputs = self.tokenizer(texts, verbose=False)["input_ids"]
+        totals = [len(ids) for ids in inputs]
+        long = [row for row, total in enumerate(totals) if total > self.max_source_length]
+        if long:  # cut by the tokenizer, which knows the special tokens that must stay
+            cut = self.tokenizer(
+                [texts[row] for row in long],
+                truncation=True,
+                max_length=self.max_source_length,
+                verbose=False,
+            )
+            for row, ids in zip(long, cut["input_ids"], strict=True):
+                inputs[row] = ids
+        return inputs, totals
+
+    def _generate(self, inputs: list[list[int]]) -> list[tuple[str, float | None, int, bool]]:
+        width = max(len(ids) for ids in inputs)
+        input_ids = torch.full((len(inputs), width), self.tokenizer.pad_token_id)
+        attention_mask = torch.zeros_like(input_ids)
+        for row, ids in enumerate(inputs):
+            input_ids[row, : len(ids)] = torch.tensor(ids)
+            attention_mask[row, : len(ids)] = 1
+        device = self.model.device
+        output = self.model.generate(
+            input_ids=input_ids.to(device),
+            attention_mask=attention_mask.to(device),
+            generation_config=copy.deepcopy(self.generation),
+        )
+        # Without the start token, which for BART is an end token.
+        sequences = output.sequences[:, 1:].tolist()
+        texts = self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
+        scores = getattr(output, "sequences_scores", None)
+        scores = [None] * len(sequences) if scores is None else scores.float().tolist()
+        ends = [self._end(ids) for ids in sequences]
+        if "pegasus" in self.model.config.model_type:  # whose vocabulary has "<n>" for the end of a line
+            texts = [" ".join(text.replace("<n>", " ").split()) for text in texts]
+        return [(text.strip(), score, *end) for text, score, end in zip(texts, scores, ends, strict=True)]
+
+    def _end(self, ids: list[int]) -> tuple[int, bool]:
+        """How many tokens were written, and whether the model itself ended there."""
+        eos = self.generation.eos_token_id
+        eos = set(eos) if isinstance(eos, list) else {eos}
+        written = next((place + 1 for place, token in enumerate(ids) if token in eos), None)
+        if written is None:
+            return len(ids), False
+        forced = self.generation.forced_eos_token_id is not None and written >= self.generation.max_new_tokens
+        return written, not forced
+
+    @contextmanager
+    def _ready(self):
+        """Evaluation mode and, for sampling, a generator of its own; both as before afterwards."""
+        training = self.model.training
+        self.model.eval()
+        devices = [self.model.device] if self.model.device.type == "cuda" else []
+        try:
+            with (
+                torch.inference_mode(),
+                torch.random.fork_rng(devices, enabled=bool(self.generation.do_sample)),
+            ):
+                if self.generation.do_sample:
+                    torch.manual_seed(self.seed)
+                yield
+        finally:
+            self.model.train(training)
+
+
+def _generation_config(
+    own: GenerationConfig, given: Any, writable: int | None = None, candidates: int = 1
+) -> GenerationConfig:
+    """A copy of the model's config with the given settings over it and a limit of new tokens in any case.
+
+    `writable` is how many tokens the decoder has positions for: of n new tokens it reads the start and n - 1.
+    """
+    given = dataclasses.asdict(given) if dataclasses.is_dataclass(given) else dict(given or {})
+    known = [name for name in vars(GenerationConfig()) if not name.startswith("_")]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UserError(
+                f"No decoding setting is called {name!r}" + (f": did you mean {near[0]!r}?" if near else ".")
+            )
+    config = copy.deepcopy(own)
+    if config.max_length == LIBRARY_MAX_LENGTH:  # written by older versions of transformers, chosen by nobody
+        config.max_length = None
+    for new, old in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
+        limits = (given.pop(new, None), _less_start(given.pop(old, None)))
+        limits += (getattr(config, new), _less_start(getattr(config, old)))
+        setattr(config, new, next((limit for limit in limits if limit is not None), None))
+        setattr(config, old, None)
+    for name, value in given.items():
+        setattr(config, name, value)
+    if config.max_new_tokens is None:
+        config.max_new_tokens = DEFAULT_MAX_NEW_TOKENS
+    config.num_beams = config.num_beams or 1
+    config.do_sample = bool(config.do_sample)
+    config.num_return_sequences = positive("candidates", candidates)
+    if candidates > 1 and not config.do_sample:
+        config.num_beams = max(config.num_beams, candidates)
+    if config.num_beams == 1:  # they mean nothing to a greedy search, and transformers warns of them
+        config.length_penalty = config.early_stopping = None
+    for name, least in (("max_new_tokens", 1), ("num_beams", 1)):
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < least:
+            raise UserError(f"{name} is {value!r}: it must be a whole number of {least} or more.")
+    if writable is not None:
+        config.max_new_tokens = min(config.max_new_tokens, writable)
+        config.min_new_tokens = min(config.min_new_tokens or 0, writable) or None
+    try:
+        config.validate()
+    except ValueError as error:
+        raise UserError(f"These decoding settings do not go together: {error}") from error
+    return config
+
+
+def _less_start(length: int | None) -> int | None:
+    """A length that counts the start token, as `max_length` does, in new tokens."""
+    return None if length is None else max(length - 1, 0)
