@@ -258,7 +258,8 @@ def save_finished(
     finished.config.dropout_rate = 0.1  # for whoever fine-tunes it, as T5 1.1: none in pre-training, 0.1 after it
     finished.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "pretraining.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
+    record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
+    (folder / "pretraining.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
 
 
 def append(path: Path, line: dict) -> None:
