@@ -17,6 +17,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # Else transformers asks the Hub to convert a model's .bin, in a thread of its own, and may send the token
 # along.
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
+# Threads that wait spin otherwise: where others use the processor too, an explanation then takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id

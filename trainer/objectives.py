@@ -71,7 +71,7 @@ def restore(pair: Pair, first_sentinel: int) -> np.ndarray:
 
 
 def gap_scores(sentences: list[np.ndarray]) -> np.ndarray:
-    """ROUGE-1 F1, over pieces, of each sentence with all the others together (PEGASUS, Zhang et al. 2020, "Ind-Orig")."""
+    """ROUGE-1 F1, over pieces, of each sentence with all the others (PEGASUS, Zhang et al. 2020, "Ind-Orig")."""
     width = int(max(sentence.max(initial=0) for sentence in sentences)) + 1
     counts = np.stack([np.bincount(sentence, minlength=width) for sentence in sentences])
     rest = counts.sum(axis=0) - counts
@@ -124,7 +124,7 @@ def continuation(ids: np.ndarray, max_target: int = 96) -> Pair:
 
 
 def copy_exercise(length: int, rng: np.random.Generator, first_sentinel: int, lowest_piece: int) -> Pair:
-    """Useful nonsense (Krishna et al. 2021): of `length` random pieces, copy the few that stand between two sentinels."""
+    """Useful nonsense (Krishna et al. 2021): of `length` random pieces, copy the few between two sentinels."""
     pieces = rng.integers(lowest_piece, first_sentinel - N_SENTINELS + 1, size=length)
     n_target = int(rng.integers(5, 25))
     start = int(rng.integers(0, length - n_target))
