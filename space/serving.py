@@ -36,7 +36,7 @@ STARTER_NAME = "starter"
 # Seconds without an answer from the Hub after which the page says that there is none.
 SILENCE = 5.0
 # Seconds that a request waits for the first model of all, just after the start.
-FIRST_MODEL = 90.0
+FIRST_MODEL = 600.0
 # A Hub that is down or out of reach is asked again, ever more rarely, for as long as the page is up.
 PATIENCE = Patience(total=math.inf, first_wait=30, longest_wait=600, silence=SILENCE - 1)
 # What a model needs besides its weights; everything else in a repository (other frameworks' weights,
