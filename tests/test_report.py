@@ -27,7 +27,17 @@ from trainer.qualitative import (
     shown,
 )
 from trainer.report import examples_page, report_page
-from trainer.report_tables import Plot, Table, cited_table, interval, markdown, markdown_table, printed, sections
+from trainer.report_tables import (
+    Plot,
+    Table,
+    cited_table,
+    interval,
+    markdown,
+    markdown_table,
+    printed,
+    score_table,
+    sections,
+)
 from trainer.results import Metric, Results
 from trainer.settings import ROOT
 
@@ -66,10 +76,19 @@ class TestRebuilt:
 
     @pytest.mark.parametrize("record", sorted(RECORDS.glob("*.json")) or [None], ids=lambda path: path and path.stem)
     def test_shipped_reports_are_those_of_the_shipped_records(self, record):
-        """trainer/records/eval/NAME.json with NAME.md beside it: the tables that the project shows."""
+        """trainer/records/eval/NAME.json with NAME.md and its pictures in NAME beside it: what the project shows."""
         if record is None:
             pytest.skip("no evaluation has been committed yet")
-        assert record.with_suffix(".md").read_text("utf-8") == markdown(Results.load(record))
+        results = Results.load(record)
+        assert record.with_suffix(".md").read_text("utf-8") == markdown(results, plots=record.stem)
+        for name in pictures(results):
+            assert (record.with_suffix("") / f"{name}.svg").is_file()
+
+    @pytest.mark.parametrize("record", sorted(RECORDS.glob("*.json")) or [None], ids=lambda path: path and path.stem)
+    def test_readme_shows_the_shipped_records(self, record):
+        if record is None:
+            pytest.skip("no evaluation has been committed yet")
+        assert markdown_table(score_table(Results.load(record))) in (ROOT / "README.md").read_text("utf-8")
 
     def test_a_figure_that_changes_changes_the_report(self, results):
         one = results.evaluations[0]
