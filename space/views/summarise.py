@@ -232,7 +232,8 @@ def answer(serving: Serving, article: Any, reference: Any, decoding: Sequence[An
         steps = limits.N_STEPS.check(n_steps)
         engine = serving.engine()
         written = engine.summarize(article, settings)
-        shown = result(written, byline(engine.name, engine.revision), _compare(written.text, reference))
+        scored = _compare(written.text, reference) if written.text else None
+        shown = result(written, byline(engine.name, engine.revision), scored)
         if not written.text:
             yield View(shown, notice("Where there is no summary, there is nothing to explain."), busy=False)
             return
@@ -350,18 +351,11 @@ def build(serving: Serving, page: gr.Blocks) -> None:
             with gr.Accordion("Settings", open=False, elem_id="settings"):
                 own = gr.Checkbox(True, label="Decode the way the model’s published scores were made")
                 decoding = [
-                    gr.Slider(1, 8, 4, step=1, label="Beams", info="1 is greedy", interactive=False),
-                    gr.Slider(4, 256, 64, step=1, label="New tokens, at most", interactive=False),
-                    gr.Slider(-2, 4, 1, step=0.1, label="Length penalty", info="higher: longer", interactive=False),
+                    _slider(limits.NUM_BEAMS, 4, "Beams", "1 is greedy", interactive=False),
+                    _slider(limits.MAX_NEW_TOKENS, 64, "New tokens, at most", interactive=False),
+                    _slider(limits.LENGTH_PENALTY, 1, "Length penalty", "higher: longer", interactive=False),
                 ]
-                n_steps = gr.Slider(
-                    4,
-                    128,
-                    N_STEPS,
-                    step=1,
-                    label="Steps of the explanation",
-                    info="more: slower and more exact",
-                )
+                n_steps = _slider(limits.N_STEPS, N_STEPS, "Steps of the explanation", "more: slower and more exact")
         with gr.Column(scale=7, min_width=330, elem_id="output"):
             out = gr.HTML(notice("Loading…", "busy"), elem_id="result", apply_default_css=False)
             why = gr.HTML("", elem_id="explanation", apply_default_css=False, js_on_load=TOOLTIP)
@@ -373,7 +367,7 @@ def build(serving: Serving, page: gr.Blocks) -> None:
             yield view.result, view.explanation, gr.Button(interactive=view.busy)
 
     # Private, or every click would be an endpoint; one computation at a time, or all would be slower.
-    shared = {
+    computes = {
         "inputs": [article, reference, n_steps, own, *decoding],
         "outputs": [out, why, stop],
         "show_progress": "hidden",
@@ -382,16 +376,22 @@ def build(serving: Serving, page: gr.Blocks) -> None:
         "concurrency_limit": 1,
     }
     at_once = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    own.change(lambda own: [gr.Slider(interactive=not own)] * 3, inputs=own, outputs=decoding, **at_once)
-    events = [page.load(respond, **shared), run.click(respond, **shared)]
+    waiting = (notice("Waiting for its turn…", "busy"), "")
+    running = [page.load(respond, **computes)]
+    running.append(run.click(lambda: waiting, outputs=[out, why], **at_once).then(respond, **computes))
     for button, example in zip(tries, shown, strict=True):
-        fill = button.click(
-            lambda example=example: (example["article"], example["reference"]),
-            outputs=[article, reference],
-            **at_once,
-        )
-        events.append(fill.then(respond, **shared))
-    stop.click(_stopped, inputs=[out, why], outputs=[out, why, stop], cancels=events, **at_once)
+        filled = (example["article"], example["reference"], *waiting)
+        fill = button.click(lambda filled=filled: filled, outputs=[article, reference, out, why], **at_once)
+        running.append(fill.then(respond, **computes))
+    for button in (run, *tries):  # what was under way is not wanted any more
+        button.click(None, cancels=running)
+    stop.click(_stopped, inputs=[out, why], outputs=[out, why, stop], cancels=running, **at_once)
+    own.change(lambda own: [gr.Slider(interactive=not own)] * 3, inputs=own, outputs=decoding, **at_once)
+
+
+def _slider(limit: limits.Range, value: float, label: str, info: str | None = None, **options: Any) -> gr.Slider:
+    step = 1 if limit.whole else 0.1
+    return gr.Slider(limit.least, limit.greatest, value, step=step, label=label, info=info, **options)
 
 
 def _stopped(result: str, explanation: str) -> tuple[str, str, gr.Button]:
