@@ -87,7 +87,7 @@ class Status:
     @property
     def settled(self) -> bool:
         """Whether nothing more is expected to happen soon."""
-        return self.phase in ("answering", "failed")
+        return self.phase == "answering" or (self.phase == "failed" and self.answering is not None)
 
 
 class Serving:

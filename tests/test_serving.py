@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from space.engine import Engine
-from space.serving import SILENCE, STARTER_NAME, Serving, _needed, _progress, _verify
+from space.serving import SILENCE, STARTER_NAME, Serving, Status, _needed, _progress, _verify
 from tests.hub import Fault, Hub
 from tests.tiny import save_tiny_t5
 from trainer.errors import UserError
@@ -286,3 +286,10 @@ def test_progress_counts_bytes_once():
         written.update(step)
         files.update()
     assert told == [10, 30]
+
+
+def test_a_fetch_that_fails_before_the_starter_has_loaded_is_not_the_end():
+    """The page looks again soon, or it would say "loading" for long after the starter began to answer."""
+    assert not Status("user/name", phase="failed", reason="No network.").settled
+    assert Status("user/name", phase="failed", reason="No network.", answering="starter").settled
+    assert Status("user/name", phase="answering", answering="user/name").settled

@@ -70,8 +70,9 @@ def _ranked(tokenizer: Tokenizer) -> list[tuple[str, float]]:
     """Pieces and their log probabilities, the likeliest first.
 
     The trainer adds floats, and appends the characters that earned no place of their own, in an order that changes
-    from run to run. Rounded and sorted, the same text gives the same vocabulary, down to the ids. The tokenizers
-    library shows the scores only in its own JSON form.
+    from run to run. Rounded and sorted, the same pieces get the same ids and scores; at some sizes the choice of the
+    last pieces still differs from process to process, which is the library's. Whoever must go on with a vocabulary
+    saves it. The tokenizers library shows the scores only in its own JSON form.
     """
     scores = json.loads(tokenizer.to_str())["model"]["vocab"]
     pieces = [(piece, round(score, 4)) for piece, score in scores if piece not in SPECIAL_TOKENS]

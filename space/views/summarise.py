@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -124,7 +125,7 @@ def explanation(found: "Explanation", prefix: str) -> str:
     return (
         '<section class="card why" aria-label="Explanation"><h2>The words behind it</h2>'
         f'<p class="explained">{_explained(found)}</p>{_legend(size)}'
-        '<div class="article" dir="auto" tabindex="0" aria-label="The article, highlighted">'
+        '<div class="article" dir="auto">'
         f"{highlighted(found)}</div>"
         f'<div class="two"><div><h3>Strongest words</h3>{_strongest(found)}</div>'
         f"<div><h3>How far to trust it</h3>{_facts(found, prefix)}</div></div></section>"
@@ -144,8 +145,8 @@ def _explained(found: "Explanation") -> str:
 def _legend(size: float) -> str:
     return (
         '<div class="legend" aria-hidden="true">'
-        f'<span class="end">made it less likely <b>−{size:.2f}</b></span><i class="ramp"></i>'
-        f'<span class="end"><b>+{size:.2f}</b> made it likelier</span></div>'
+        f'<span class="end">lowered it <b>−{size:.2f}</b></span><i class="ramp"></i>'
+        f'<span class="end"><b>+{size:.2f}</b> raised it</span></div>'
     )
 
 
@@ -158,7 +159,7 @@ def highlighted(found: "Explanation") -> str:
         if span.score is not None and shown is not None:
             sign = "up" if span.score >= 0 else "down"
             parts.append(
-                f'<span class="w {sign}" style="--a:{abs(shown):.3f}" data-nats="{signed(span.score, 3)}">'
+                f'<span class="w {sign}" style="--a:{math.sqrt(abs(shown)):.3f}" data-nats="{signed(span.score, 3)}">'
                 f"{escape(span.text)}</span>"
             )
         elif past_limit and i > read_to:
@@ -181,20 +182,26 @@ def _strongest(found: "Explanation") -> str:
     return f'<ol class="strongest" aria-label="Strongest words, in nats">{rows}</ol>'
 
 
+def _percent(share: float) -> str:
+    if 0 < share < 0.0001:
+        return "under 0.01%"
+    return f"{share:.1%}" if share >= 0.01 else f"{share:.2%}"
+
+
 def _facts(found: "Explanation", prefix: str) -> str:
     one = found.attribution
     facts = (
         (
             "Completeness error",
-            f"{one.completeness_error:.1%}",
+            _percent(one.completeness_error),
             f"how far the scores are from adding up, {one.n_steps} steps",
         ),
         (
             f"On the prefix “{prefix.strip()}”",
-            f"{one.prefix_share:.1%}",
+            _percent(one.prefix_share),
             "of all scores, sign aside: not the article’s words",
         ),
-        ("On the end mark </s>", f"{one.eos_share:.1%}", "likewise"),
+        ("On the end mark </s>", _percent(one.eos_share), "likewise"),
     )
     return (
         '<dl class="facts">'
