@@ -1,5 +1,6 @@
 """Which model answers, and why: against a Hub on loopback, with the real client and real (tiny, random) models."""
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from space.engine import Engine
-from space.serving import SILENCE, STARTER_NAME, Serving, Status, _needed, _progress, _verify
+from space.serving import SILENCE, STARTER, STARTER_NAME, Serving, Status, _needed, _progress, _verify
+from space.views.summarise import examples
 from tests.hub import Fault, Hub
 from tests.tiny import save_tiny_t5
 from trainer.errors import UserError
@@ -293,3 +295,16 @@ def test_a_fetch_that_fails_before_the_starter_has_loaded_is_not_the_end():
     assert not Status("user/name", phase="failed", reason="No network.").settled
     assert Status("user/name", phase="failed", reason="No network.", answering="starter").settled
     assert Status("user/name", phase="answering", answering="user/name").settled
+
+
+def test_the_starter_that_ships_reads_english_and_is_small():
+    engine = Engine.load(STARTER, name=STARTER_NAME)
+    article = examples()[0]["article"]
+    answer = engine.summarize(article, {})
+    assert answer.finished
+    assert answer.unknown < 0.02 * answer.tokens_read == 0.02 * answer.tokens_total
+    written = re.findall(r"[a-z]+", answer.text.lower())
+    assert len(written) > 5
+    assert len(set(written) & set(re.findall(r"[a-z]+", article.lower()))) > 0.4 * len(set(written))
+    assert sum(file.stat().st_size for file in STARTER.iterdir()) < 13e6
+    assert "library_name: transformers" in (STARTER / "README.md").read_text("utf-8")
