@@ -214,6 +214,7 @@ def test_the_rate_rises_stays_and_falls_to_zero(recipe, tmp_path):
     [
         (["--recipe", "nonsense"], "recipe 'nonsense' does not exist"),
         (["--d_model", "48"], "but the settings say"),
+        (["--learning_rat", "1"], "there is no flag or value --learning_rat 1"),
     ],
 )
 def test_wrong_settings_are_refused_in_a_sentence(tmp_path, recipe, capsys, more, message):

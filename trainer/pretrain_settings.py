@@ -71,7 +71,7 @@ def parse(argv: list[str] | None) -> PretrainSettings:
     Raises:
         UserError: the recipe is missing, has an unknown name in it, or a value is out of bounds.
     """
-    parser = HfArgumentParser(PretrainSettings, description=__doc__)
+    parser = HfArgumentParser(PretrainSettings, description=__doc__, allow_abbrev=False)
     known, _ = parser.parse_known_args(argv)
     path = Path(known.recipe)
     if path.suffix not in (".yaml", ".yml"):
@@ -83,5 +83,8 @@ def parse(argv: list[str] | None) -> PretrainSettings:
     if unknown:
         raise UserError(f"{path}: unknown settings {', '.join(sorted(unknown))}")
     parser.set_defaults(**values)
-    (settings,) = parser.parse_args_into_dataclasses(argv)
+    settings, *unused = parser.parse_args_into_dataclasses(argv, return_remaining_strings=True)
+    strangers = [word for words in unused for word in words]
+    if strangers:
+        raise UserError(f"there is no flag or value {' '.join(strangers)}; --help lists all flags")
     return settings
