@@ -446,3 +446,4 @@ def test_real_articles_agree_with_the_direct_way(shared_data, tmp_path):
 
 def test_jobs_know_bounds():
     assert Job("oracle-2", "oracle-2", {}).bound and not Job("lead-2", "lead-2", {}).bound
+    assert Job("references", "references", {}).bound

@@ -492,6 +492,13 @@ class TestNames:
         random = parse_system("random-2", seed=7)
         assert isinstance(random, RandomN) and (random.n, random.seed) == (2, 7)
 
+    def test_the_references_are_a_system_too(self):
+        references = parse_system("references")
+        references.show([("Rain fell.", "It rained."), ("Rain fell.", "Another."), ("Wind blew hard.", "A storm.")])
+        found = references.summarize(["Wind blew hard.", "Rain fell."])
+        assert [summary.text for summary in found] == ["A storm.", "It rained."] and found[0].tokens_total == 3
+        assert references.describe()["system"] == "references"
+
     def test_the_oracle_is_shown_its_references_afterwards(self):
         oracle = parse_system("oracle")
         assert isinstance(oracle, Oracle) and oracle.most is None and parse_system("oracle-2").most == 2
@@ -520,7 +527,8 @@ class TestNames:
             ("mbr:a/b+", "has an empty name"),
             ("mbr:a/b*0+c/d", "must be 1 or more"),
             ("mbr:lead-1*3+a/b", "has one summary of an article, not 3"),
-            ("mbr:oracle+lead-1", "the oracle sees the references"),
+            ("mbr:oracle+lead-1", "'oracle' sees the references"),
+            ("mbr:references+lead-1", "'references' sees the references"),
             ("ensemble:lead-1+a/b", "gives no token probabilities"),
             ("mbr:ensemble:a/b+c/d", "is itself made of several systems"),
         ],

@@ -584,7 +584,20 @@ def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def collator(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None = None) -> DataCollatorForSeq2Seq:
+@dataclass
+class PairCollator(DataCollatorForSeq2Seq):
+    """Pads; and where an item says which of its labels are `ignored`, those count in no loss but are still read."""
+
+    def __call__(self, features: list[dict[str, list[int]]], return_tensors: str | None = None) -> Any:
+        ignored = [item.get("ignored", []) for item in features]
+        features = [{name: ids for name, ids in item.items() if name != "ignored"} for item in features]
+        batch = super().__call__(features, return_tensors)
+        for row, places in enumerate(ignored):
+            batch["labels"][row, places] = self.label_pad_token_id
+        return batch
+
+
+def collator(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None = None) -> PairCollator:
     """Makes batches of `SummarizationDataset` items, padded to the longest in the batch.
 
     A batch holds `input_ids` and `attention_mask` (batch, source tokens) and `labels` (batch, target tokens),
@@ -592,7 +605,7 @@ def collator(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel | None =
     labels moved one to the right: under label smoothing Trainer keeps the labels from the model, which then
     needs them.
     """
-    return DataCollatorForSeq2Seq(tokenizer, model=model, padding="longest", label_pad_token_id=-100)
+    return PairCollator(tokenizer, model=model, padding="longest", label_pad_token_id=-100)
 
 
 # --- Order --------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from trainer.errors import UserError
 from trainer.evaluation_settings import XSUM_TEST, EvalSettings, known
 from trainer.forecast import peak_memory, spoken
 from trainer.ledger import Ledger, Spool, append_lines, mend
+from trainer.metrics import aboutness
 from trainer.metrics.abstraction import abstraction
 from trainer.metrics.base import Figure, MetricFunction, mean_of
 from trainer.metrics.bleu import bleu
@@ -44,7 +45,7 @@ from trainer.results import Evaluation, Results, evaluation_of, generation_figur
 from trainer.settings import public_name
 from trainer.significance import compare, too_few
 from trainer.slices import Features, slice_records
-from trainer.systems import Summarizer, Summary, check_system, parse_system
+from trainer.systems import SEE_REFERENCES, Summarizer, Summary, baseline_of, check_system, parse_system
 
 METRICS: dict[str, MetricFunction] = {
     "rouge": rouge_figures,
@@ -63,7 +64,7 @@ BY_ENCODER: dict[str, Callable[[Encoder], MetricFunction]] = {
     "bertscore": bertscore,
     "wmd": word_movers_distance,
 }
-METRIC_NAMES = (*METRICS, *BY_ENCODER, "entailment")
+METRIC_NAMES = (*METRICS, "aboutness", *BY_ENCODER, "entailment")
 # What "random" and so on mean where no number is given, as in the report's tables.
 USUAL = {"lead": "lead-3", "random": "random-1", "textrank": "textrank-1"}
 LEAST = 200  # examples; with fewer, intervals of ROUGE are mostly wider than the differences that papers report
@@ -90,7 +91,8 @@ class Job:
     @property
     def bound(self) -> bool:
         """Whether it sees the references, and so is no system to be compared with."""
-        return self.spec == "oracle" or self.spec.startswith("oracle-")
+        baseline = baseline_of(self.spec)
+        return baseline is not None and baseline[0] in SEE_REFERENCES
 
 
 def plan(settings: EvalSettings) -> list[Job]:
@@ -112,7 +114,7 @@ def plan(settings: EvalSettings) -> list[Job]:
     if settings.system.audit:
         spec = settings.system.audit
         check_system(spec)
-        if any(spec.startswith(name) for name in ("lead-", "random-", "textrank-", "oracle", "mbr:")):
+        if baseline_of(spec) or spec.startswith("mbr:"):
             raise UserError(f"--audit is {spec!r}: it is a model's decoding that is audited, so name a model.")
         jobs += [
             Job(audit_name(public_name(spec), way), spec, given | way, settings.system.audit_samples, audit=True)
@@ -452,12 +454,22 @@ class Columns:
         return {name: self.figure(name) for name in self.prototypes}
 
 
-def prototypes(metrics: Iterable[MetricFunction]) -> dict[str, Figure]:
-    """Every figure of the metrics, over one made-up example."""
+def prototypes(metrics: Iterable[MetricFunction], about: bool = False) -> dict[str, Figure]:
+    """Every figure of the metrics, over one made-up example; that of aboutness too where it is asked for."""
     figures = generation_figures([Summary("word", None, 1, 1)])
-    for metric in metrics:
+    for metric in [*metrics, *([aboutness.aboutness] if about else [])]:
         figures |= metric(["word"], ["word"], ["word"])
     return figures
+
+
+def fill_aboutness(columns: Mapping[str, Columns], ledger: Ledger, spool: Spool) -> None:
+    """Fills `own_article_share`, for which articles are compared that lie in different blocks; 100 are read at once."""
+    for pool, scored in aboutness.pools(len(spool)) if len(spool) > 1 else []:
+        articles = aboutness.Pool([spool[row].source for row in pool])
+        for name, column in columns.items():
+            for record in ledger.records(name, scored):
+                own = articles.has_own(record["prediction"], record["row"] - pool.start)
+                column.values[aboutness.FIGURE][record["row"]] = own
 
 
 @dataclass
@@ -491,9 +503,13 @@ def measure(
     throughput: list[dict[str, Any]] = []
     run.scan(jobs)
     models = json.loads((run.folder / "run.json").read_text("utf-8"))["models"]
-    for job in (job for job in jobs if job.name not in failed):
-        n = min(job.rows or len(run.spool), len(run.spool))
-        found = Columns(protos, n).fill(run.ledger.records(job.name))
+    made = [job for job in jobs if job.name not in failed]
+    rows = {job.name: min(job.rows or len(run.spool), len(run.spool)) for job in made}
+    filled = {job.name: Columns(protos, rows[job.name]).fill(run.ledger.records(job.name)) for job in made}
+    if aboutness.FIGURE in protos:
+        fill_aboutness({job.name: filled[job.name] for job in made if not job.audit}, run.ledger, run.spool)
+    for job in made:
+        n, found = rows[job.name], filled[job.name]
         split = _part(run.split, n)
         seconds = run.seconds(job.name)
         evaluations[job.name] = evaluation_of(
@@ -642,7 +658,7 @@ def evaluate(settings: EvalSettings, processes: Processes) -> tuple[Run, Measure
     jobs = plan(settings)
     with processes.in_turn():
         metrics = metrics_of(settings)
-    protos = prototypes(metrics)
+    protos = prototypes(metrics, about="aboutness" in settings.system.metric_list)
     known_figures(settings, protos)
     run = Run(settings)
     with processes.in_turn():

@@ -17,7 +17,7 @@ from trainer.settings import DataSettings, Group, SettingsParser, public_name, s
 SPLITS = ("train", "validation", "test")
 # What XSum's official test split holds: the size that estimates of time are for.
 XSUM_TEST = 11_334
-DEFAULT_METRICS = "rouge,bleu,chrf,overlap,lengths,abstraction,repetition,facts,errors"
+DEFAULT_METRICS = "rouge,bleu,chrf,overlap,lengths,abstraction,repetition,facts,errors,aboutness"
 SLICES = ("length", "position", "topic", "numbers", "names")
 
 
@@ -338,6 +338,7 @@ def eval_parser() -> SettingsParser:
   random-1, random-3     sentences drawn by --seed (random alone is random-1)
   textrank-1             the most central sentences (textrank alone is textrank-1)
   oracle                 the sentences nearest to the reference: a bound, never compared with
+  references             the references themselves, for scale: how abstract, how long, how well supported they are
   space/starter          a model in a folder; user/model and user/model@revision: one on the Hub
   lora:adapter@revision  a LoRA adapter on its base model
   ensemble:a+b           token probabilities of models of one vocabulary, averaged
@@ -352,6 +353,7 @@ metrics
   repetition             share of trigrams that occurred before
   facts                  numbers, dates and names that the article lacks
   errors                 shares of summaries that miss the point, invent, repeat, or outgrow the article
+  aboutness              share of summaries whose nearest of 100 articles, by TF-IDF, is their own
   embedding, bertscore   likeness by --encoder, of whole texts and of their pieces
   wmd                    Word Mover's Distance, by --encoder's word vectors
   entailment             probability that the article entails the summary, by --nli

@@ -48,6 +48,7 @@ from trainer.forecast import forecast
 from trainer.metrics.rouge import rouge
 from trainer.model import count_weights, has_bf16, remember_task
 from trainer.settings import Settings
+from trainer.spelling import Spelling
 from trainer.systems import Seq2SeqSummarizer
 
 SCHEDULES = {
@@ -135,17 +136,27 @@ class EvenSampler(torch.utils.data.Sampler[int]):
 
 
 class TrainingPairs(torch.utils.data.Dataset):
-    """The tokenised pairs, and at index `EvenSampler.BLANK` one with nothing to learn."""
+    """The tokenised pairs, and at index `EvenSampler.BLANK` one with nothing to learn.
 
-    def __init__(self, tokens: SummarizationDataset, eos_token_id: int):
+    With `spelling` an item also says which places of its labels are `ignored`: names and numbers that the source lacks.
+    """
+
+    def __init__(self, tokens: SummarizationDataset, eos_token_id: int, spelling: Spelling | None = None):
         self.tokens = tokens
+        self.spelling = spelling
         self.blank = {"input_ids": [eos_token_id], "labels": [-100]}
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return self.blank if index == EvenSampler.BLANK else self.tokens[index]
+        if index == EvenSampler.BLANK:
+            return self.blank
+        pair = self.tokens[index]
+        if self.spelling is None:
+            return pair
+        unsupported = self.spelling.unsupported(np.asarray(pair["labels"]), np.asarray(pair["input_ids"]))
+        return pair | {"ignored": np.flatnonzero(unsupported).tolist()}
 
 
 @dataclass(frozen=True)
@@ -394,6 +405,7 @@ def build_trainer(
     args = training_arguments(settings, len(train.examples))
     plan = Plan.of(settings, len(train.examples), args.world_size)
     tokens = tokenize(train.examples, tokenizer, data)
+    spelling = None if data.learn_unsupported else Spelling.of(tokenizer)
     pairs = validation.examples[: settings.evaluation.max_eval_samples]
     if optimisation.group_by_length:
         sampler = LengthGroupedSampler(tokens.source_lengths, plan.batch_size, optimisation.seed)
@@ -414,7 +426,7 @@ def build_trainer(
         model=model,
         args=args,
         data_collator=collator(tokenizer, model),
-        train_dataset=TrainingPairs(tokens, tokenizer.eos_token_id),
+        train_dataset=TrainingPairs(tokens, tokenizer.eos_token_id, spelling),
         eval_dataset=tokenize(pairs, tokenizer, data),
         processing_class=tokenizer,
         compute_loss_func=partial(token_loss, label_smoothing=optimisation.label_smoothing),

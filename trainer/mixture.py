@@ -21,6 +21,7 @@ from trainer.objectives import (
     span_corruption,
 )
 from trainer.pretrain_settings import PretrainSettings
+from trainer.spelling import Spelling
 
 EOS, PAD, IGNORED = 1, 0, -100
 HELD_OUT_EVERY = 200  # every 200th document of a file is for validation losses
@@ -37,29 +38,45 @@ PREFIXES = {
 }
 
 
+# Targets that say what the source is about; names and numbers that it lacks could only be guessed.
+ABOUT_THE_REST = ("gap", "lead", "summary", "title")
+
+
+@dataclass(frozen=True)
+class Asked(Pair):
+    """A pair as the model gets it, with prefix and `</s>`; `ignored` (target length,) is true where no loss counts."""
+
+    ignored: np.ndarray
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Padded ids: `source` (batch, source length), `labels` (batch, target length), 64-bit."""
+    """Padded ids: `source` (batch, source length), `target` and `labels` (batch, target length), 64-bit.
+
+    `labels` are the target's ids where a loss is counted, -100 elsewhere.
+    """
 
     source: np.ndarray
+    target: np.ndarray
     labels: np.ndarray
 
     @property
     def n_tokens(self) -> int:
         """Ids read and written, padding left out."""
-        return int((self.source != PAD).sum()) + self.n_labels
+        return int((self.source != PAD).sum() + (self.target != PAD).sum())
 
     @property
     def n_labels(self) -> int:
-        """Ids written, padding left out."""
+        """Ids that count in the loss."""
         return int((self.labels != IGNORED).sum())
 
     def inputs(self) -> dict[str, torch.Tensor]:
-        """Arguments of a T5's forward call."""
+        """Arguments of a T5's forward call: the decoder reads the whole target, whatever of it counts in the loss."""
         source = torch.from_numpy(self.source)
         return {
             "input_ids": source,
             "attention_mask": (source != PAD).long(),
+            "decoder_input_ids": torch.from_numpy(np.pad(self.target[:, :-1], ((0, 0), (1, 0)), constant_values=PAD)),
             "labels": torch.from_numpy(self.labels),
         }
 
@@ -71,12 +88,13 @@ class Mixture:
         self._settings, self._corpora = settings, corpora
         self._first_sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
         self._lowest_piece = 3
+        self._spelling = Spelling.of(tokenizer)
         self._prefixes = {
             name: np.asarray(tokenizer(prefix, add_special_tokens=False)["input_ids"], np.int64)
             for name, prefix in PREFIXES.items()
         }
         self._pool_key: tuple[int, bool] | None = None
-        self._pool: list[list[Pair]] = []
+        self._pool: list[list[Asked]] = []
         self._sources = {name: self._suited(name) for name in PREFIXES if name != "copy"}
 
     def _suited(self, objective: str) -> tuple[list[Corpus], np.ndarray]:
@@ -120,7 +138,7 @@ class Mixture:
         shares = {name: share * (1 - copy) for name, share in shares.items()}
         return shares | {"copy": copy}
 
-    def _draw(self, shares: dict[str, float], rng: np.random.Generator) -> Pair:
+    def _draw(self, shares: dict[str, float], rng: np.random.Generator) -> Asked:
         names = list(shares)
         weights = np.asarray([shares[name] for name in names])
         while True:
@@ -135,7 +153,7 @@ class Mixture:
                     continue
                 pair = self._ask(objective, corpus[index], rng)
             if pair is not None:
-                return self._finish(objective, pair)
+                return self._finish(objective, pair, not self._settings.learn_unsupported)
 
     def _exercise(self, rng: np.random.Generator) -> Pair:
         length = int(rng.integers(40, self._settings.max_source_length - 8))
@@ -144,7 +162,9 @@ class Mixture:
     def _ask(self, objective: str, document: Document, rng: np.random.Generator) -> Pair | None:
         limit, longest = self._settings.max_source_length, self._settings.max_target_length
         if objective == "lead":
-            return lead_sentence(document)
+            pair = lead_sentence(document)
+            # A first "sentence" in capitals is a headline.
+            return None if pair is None or self._spelling.fact[pair.target].mean() > 0.5 else pair
         if objective == "title":
             if document.title is None or len(document.title) < 3:
                 return None
@@ -170,18 +190,21 @@ class Mixture:
         n_gaps = 1 if in_place else int(rng.integers(1, 4))
         return gap_sentences(window, self._first_sentinel, in_place, n_gaps, longest)
 
-    def _finish(self, objective: str, pair: Pair) -> Pair:
+    def _finish(self, objective: str, pair: Pair, masked: bool) -> Asked:
         source = np.concatenate([self._prefixes[objective], pair.source])[: self._settings.max_source_length - 1]
-        target = pair.target[: self._settings.max_target_length]
-        return Pair(np.append(source, EOS), np.append(target, EOS))
+        source, target = np.append(source, EOS), np.append(pair.target[: self._settings.max_target_length], EOS)
+        ignored = np.zeros(len(target), bool)
+        if masked and objective in ABOUT_THE_REST:
+            ignored = self._spelling.unsupported(target, source)
+        return Asked(source, target, ignored)
 
     @cached_property
     def validation(self) -> dict[str, list[Batch]]:
         """Batches of held-out documents for each objective: 96 examples, the same at every call."""
         rng = np.random.default_rng(0)
-        found = {"copy": [self._finish("copy", self._exercise(rng)) for _ in range(64)]}
+        found = {"copy": [self._finish("copy", self._exercise(rng), False) for _ in range(64)]}
         for objective, (corpora, chances) in self._sources.items():
-            pairs: list[Pair] = []
+            pairs: list[Asked] = []
             for _ in range(4000):
                 if not corpora or len(pairs) == 96:
                     break
@@ -189,20 +212,22 @@ class Mixture:
                 index = int(rng.integers(-(-len(corpus) // HELD_OUT_EVERY))) * HELD_OUT_EVERY
                 pair = self._ask(objective, corpus[index], rng)
                 if pair is not None:
-                    pairs.append(self._finish(objective, pair))
+                    pairs.append(self._finish(objective, pair, False))
             if pairs:
                 found[objective] = pairs
         return {name: [collate(pairs[k : k + 16]) for k in range(0, len(pairs), 16)] for name, pairs in found.items()}
 
 
-def collate(pairs: list[Pair]) -> Batch:
-    """Pads to the longest: sources with 0, labels with -100."""
+def collate(pairs: list[Asked]) -> Batch:
+    """Pads to the longest: sources and targets with 0, labels with -100."""
     source = np.full((len(pairs), max(len(pair.source) for pair in pairs)), PAD, np.int64)
-    labels = np.full((len(pairs), max(len(pair.target) for pair in pairs)), IGNORED, np.int64)
+    target = np.full((len(pairs), max(len(pair.target) for pair in pairs)), PAD, np.int64)
+    labels = np.full_like(target, IGNORED)
     for row, pair in enumerate(pairs):
         source[row, : len(pair.source)] = pair.source
-        labels[row, : len(pair.target)] = pair.target
-    return Batch(source, labels)
+        target[row, : len(pair.target)] = pair.target
+        labels[row, : len(pair.target)] = np.where(pair.ignored, IGNORED, pair.target)
+    return Batch(source, target, labels)
 
 
 def _window(sentences: list[np.ndarray], limit: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -61,6 +61,7 @@ def run(settings: PretrainSettings) -> None:
         f"{sum(c.n_tokens for c in corpora.values()) / 1e6:.1f} M tokens of text; at step {state.step}",
         flush=True,
     )
+    cut_log(output_dir / "log.jsonl", state.step)
     fit(state, mixture, output_dir)
     if settings.cooldown_steps:
         save_finished(state.model, tokenizer, output_dir / "model", settings)
@@ -260,6 +261,22 @@ def save_finished(
     tokenizer.save_pretrained(folder)
     record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
     (folder / "pretraining.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Takes off the lines behind `step`, which a kill after the last checkpoint (or a cool-down) has left."""
+    if not path.is_file():
+        return
+    kept = []
+    for text in path.read_text("utf-8").splitlines(keepends=True):
+        try:
+            if json.loads(text)["step"] <= step:
+                kept.append(text)
+        except json.JSONDecodeError:  # torn by the kill
+            break
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(kept), "utf-8")
+    partial.replace(path)
 
 
 def append(path: Path, line: dict) -> None:

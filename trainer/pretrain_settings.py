@@ -37,6 +37,10 @@ class PretrainSettings:
     )
     anneal_steps: int = field(default=4000, metadata={"help": "Steps over which both shares go from … to …."})
     span_density: float = field(default=0.15, metadata={"help": "Share of pieces that span corruption takes out."})
+    learn_unsupported: bool = field(
+        default=True,
+        metadata={"help": "False: names and numbers of a target that its source lacks get no loss."},
+    )
     max_source_length: int = field(default=256, metadata={"help": "Tokens read, prefix and </s> included."})
     max_target_length: int = field(default=96, metadata={"help": "Tokens written, </s> not included."})
     batch_size: int = field(default=8, metadata={"help": "Examples a step."})

@@ -31,7 +31,8 @@ EDGE_CASES = (
     "A prediction longer than its article is scored like any other, and counted in `overlong_share`.",
     "BLEU and chrF are scores of the whole corpus; their intervals resample the examples' counts.",
     "Of several references of an example the first counts.",
-    "The oracle sees the references: it bounds what choosing sentences can reach, and is compared with nobody.",
+    "The oracle sees the references: it bounds what choosing sentences can reach. It and the references themselves are "
+    "compared with nobody.",
 )
 
 

@@ -119,6 +119,11 @@ class DataSettings(Group):
     max_train_samples: int | None = setting(None, "Use the first N training pairs only.", metavar="N")
     max_validation_samples: int | None = setting(None, "Use the first N validation pairs only.", metavar="N")
     max_test_samples: int | None = setting(None, "Use the first N test pairs only.", metavar="N")
+    learn_unsupported: bool = setting(
+        True,
+        "No: names and numbers of a training summary that its article, as far as it is read, lacks get no loss, so "
+        "that the model is not taught to invent some (Goyal & Durrett 2021).",
+    )
     skip_bad_rows: bool = setting(
         False, "Count and report rows that lack a text or are broken, instead of stopping at the first."
     )

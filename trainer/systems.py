@@ -5,6 +5,7 @@ the demo know no more about it. `parse_system` makes one of what a person writes
 
     lead-3  random-1  textrank-1     sentences of the article
     oracle  oracle-3                 the sentences nearest to the reference, at most so many: a bound
+    references                       the references themselves: a bound
     user/model  user/model@revision  any encoder–decoder of the Hub
     space/starter                    the same in a folder
     lora:adapter@revision            a LoRA adapter on the base model that it names
@@ -26,7 +27,7 @@ from trainer.pretrained import load_adapted, load_summarizer
 from trainer.summarizers.base import Summarizer, Summary
 from trainer.summarizers.bayes_risk import MinimumBayesRisk
 from trainer.summarizers.ensemble import ensemble
-from trainer.summarizers.extractive import Extractive, LeadN, Oracle, RandomN, TextRank
+from trainer.summarizers.extractive import Extractive, LeadN, Oracle, RandomN, References, TextRank
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "MinimumBayesRisk",
     "Oracle",
     "RandomN",
+    "References",
     "Seq2SeqSummarizer",
     "Summarizer",
     "Summary",
@@ -45,7 +47,8 @@ __all__ = [
 ]
 
 _BASELINES = ("lead", "random", "textrank", "oracle")
-_EXAMPLES = ("lead-3", "lead-1", "random-1", "random-3", "textrank-1", "textrank-3", "oracle")
+SEE_REFERENCES = ("oracle", "references")  # bounds, no systems to be compared with
+_EXAMPLES = ("lead-3", "lead-1", "random-1", "random-3", "textrank-1", "textrank-3", *SEE_REFERENCES)
 _WAYS = ("lora", "ensemble", "mbr")
 _HOW = "A model is written user/model, user/model@revision or as the path of its folder."
 
@@ -53,7 +56,7 @@ _HOW = "A model is written user/model, user/model@revision or as the path of its
 def parse_system(spec: str, *, seed: int = 0, generation: Any = None, batch_size: int = 8) -> Summarizer:
     """Makes the system that `spec` names (the forms are in this module's head), its models loaded.
 
-    An `Oracle` that comes back knows no reference yet: give it some by `show`.
+    An `Oracle`, or `References`, that comes back knows no reference yet: give it some by `show`.
 
     Args:
         seed: of what draws: random sentences, sampling.
@@ -108,9 +111,9 @@ def _check_part(part: str, name: str, spec: str) -> None:
         _check_model(rest, spec)
         return
     _check_single(one)
-    baseline = _baseline(one)
-    if baseline and baseline[0] == "oracle":
-        raise UserError(f"{spec!r}: the oracle sees the references, so nothing that is measured may be made of it.")
+    baseline = baseline_of(one)
+    if baseline and baseline[0] in SEE_REFERENCES:
+        raise UserError(f"{spec!r}: {one!r} sees the references, so nothing that is measured may be made of it.")
     if baseline and name == "ensemble":
         raise UserError(f"{spec!r}: {one!r} gives no token probabilities to average; mbr: takes any system.")
     if baseline and number > 1:
@@ -118,7 +121,7 @@ def _check_part(part: str, name: str, spec: str) -> None:
 
 
 def _check_single(spec: str) -> None:
-    if not _baseline(spec):
+    if not baseline_of(spec):
         _check_model(spec, spec)
 
 
@@ -141,14 +144,14 @@ def _way(spec: str) -> tuple[str | None, str]:
     return (name, rest) if colon and name in _WAYS and not Path(spec).is_dir() else (None, spec)
 
 
-def _baseline(spec: str) -> tuple[str, int | None] | None:
+def baseline_of(spec: str) -> tuple[str, int | None] | None:
     """ "lead-3" as ("lead", 3); None where it is no baseline.
 
     Raises:
         UserError: it would be one, but its number is missing or no number.
     """
-    if spec == "oracle":
-        return "oracle", None
+    if spec in SEE_REFERENCES:
+        return spec, None
     match = re.fullmatch(rf"({'|'.join(_BASELINES)})(?:-(.*))?", spec)
     if not match or Path(spec).is_dir():
         return None
@@ -175,7 +178,7 @@ def _revision(model: str) -> tuple[str, str | None]:
 
 
 def _single(spec: str, **options: Any) -> Summarizer:
-    baseline = _baseline(spec)
+    baseline = baseline_of(spec)
     if baseline is None:
         way, rest = _way(spec)
         load = Seq2SeqSummarizer.from_adapter if way == "lora" else Seq2SeqSummarizer.from_pretrained
@@ -186,6 +189,7 @@ def _single(spec: str, **options: Any) -> Summarizer:
         "random": lambda: RandomN(n, options["seed"]),
         "textrank": lambda: TextRank(n),
         "oracle": lambda: Oracle([], most=n),
+        "references": References,
     }
     return makers[kind]()
 

@@ -12,6 +12,7 @@ import datasets
 import evaluate
 
 from trainer.errors import UserError
+from trainer.metrics.aboutness import aboutness
 from trainer.metrics.abstraction import abstraction
 from trainer.metrics.base import Figure, MetricFunction
 from trainer.metrics.bleu import bleu
@@ -37,6 +38,7 @@ MODULES: dict[str, tuple[MetricFunction, bool]] = {
     "lengths": (lengths, True),
     "abstraction": (abstraction, True),
     "facts": (facts, True),
+    "aboutness": (aboutness, True),
 }
 
 

@@ -169,6 +169,36 @@ class Oracle(Extractive):
         return sum(_ngram_f1(summary, reference, n) for reference in references for n in (1, 2))
 
 
+class References:
+    """The references, which it is shown, as if a system had written them: what the other figures are to be read by.
+
+    Of several references of the same source the first counts. `summarize` raises KeyError for a source that was not
+    shown.
+    """
+
+    def __init__(self) -> None:
+        self._references: dict[str, str] = {}
+
+    def show(self, examples: Iterable[tuple[str, str]]) -> None:
+        """Adds further (source, reference)."""
+        for source, reference in examples:
+            self._references.setdefault(source, reference)
+
+    def summarize(self, sources: list[str]) -> list[Summary]:
+        words = [len(source.split()) for source in sources]
+        return [Summary(self._references[source], None, n, n) for source, n in zip(sources, words, strict=True)]
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "system": "references",
+            "model": None,
+            "revision": None,
+            "decoding": {"sees_reference": True},
+            "number_format": None,
+            "seed": None,
+        }
+
+
 def _ngram_f1(summary: list[str], reference: list[str], n: int) -> float:
     """F1 of the n-grams of two lists of words: 2 × shared / all, which is ROUGE-n's."""
     ours, theirs = Counter(ngrams(summary, n)), Counter(ngrams(reference, n))
