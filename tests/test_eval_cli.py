@@ -106,7 +106,12 @@ class TestRun:
             direct, predictions = evaluate_system(
                 system, split, metrics=list(METRICS.values()), bootstrap_samples=100, bootstrap_seed=42, block_size=10
             )
-            assert found[direct.system].metrics == direct.metrics
+            streamed = dict(found[direct.system].metrics)
+            own = streamed.pop("own_article_share")
+            assert streamed == direct.metrics
+            texts = [one.prediction for one in predictions]
+            expected = aboutness(texts, texts, [one.source for one in examples])["own_article_share"]
+            assert (own.value, own.n, own.signature) == (expected.value, expected.n, expected.signature)
             assert found[direct.system].data == direct.data
             assert found[direct.system].decoding == direct.decoding
             written = [one["prediction"] for one in records(out) if one["system"] == direct.system]

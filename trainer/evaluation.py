@@ -146,7 +146,7 @@ def metrics_of(settings: EvalSettings) -> list[MetricFunction]:
         if not settings.system.nli:
             raise UserError("--metrics entailment needs a classifier to judge it: name one with --nli.")
         found["entailment"] = entailment(EntailmentModel.load(*_revision(settings.system.nli)))
-    return [found[name] for name in names]
+    return [found[name] for name in names if name in found]  # aboutness looks beyond a block
 
 
 def _revision(model: str | None) -> tuple[str | None, str | None]:

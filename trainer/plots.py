@@ -68,8 +68,13 @@ WIDTH = 9.2  # inches; the page scales it
 
 def svg(name: str, results: Results) -> str:
     """The picture called so, for use within a page that defines the variables."""
+    return picture(name, lambda: _DRAWINGS[name](results))
+
+
+def picture(name: str, draw: Callable[[], Figure]) -> str:
+    """What `draw` draws, in our look; `name` tells its ids from those of other pictures on the page."""
     with rc_context(_RC):
-        figure = _DRAWINGS[name](results)
+        figure = draw()
         FigureCanvasSVG(figure)
         file = io.StringIO()
         figure.savefig(

@@ -59,7 +59,8 @@ class Spelling:
     def unsupported(self, target: np.ndarray, source: np.ndarray) -> np.ndarray:
         """(target,) truth values: the piece belongs to a name or a number with a piece that the source lacks.
 
-        `target` and `source` are ids, one or more of each. A capitalised word that opens a sentence is none if it may be any word there.
+        `target` and `source` are ids, one or more of each. A capitalised word that opens a sentence is none if it may
+        be any word there.
         """
         before = np.concatenate(([True], self.stops[target[:-1]]))  # a sentence may begin here
         starts = self.begins[target] | before | np.concatenate(([True], self.ends[target[:-1]]))
