@@ -21,6 +21,7 @@ from trainer.eval import main
 from trainer.evaluation import METRIC_NAMES, METRICS, Columns, Job, lines, plan, prototypes, warnings
 from trainer.evaluation_settings import EvalSettings, eval_parser
 from trainer.ledger import Ledger, Spool, append_lines, mend
+from trainer.metrics.aboutness import aboutness
 from trainer.report_tables import markdown
 from trainer.results import Results, evaluate_system
 from trainer.settings import ROOT
