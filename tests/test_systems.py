@@ -345,7 +345,9 @@ class TestDecodingSettings:
         assert build({"max_length": 30}, max_new_tokens=99).decoding()["max_new_tokens"] == 29
 
     def test_the_trainers_settings_are_taken_as_they_are(self, build):
-        settings = GenerationSettings(max_new_tokens=33, num_beams=3, length_penalty=0.5, no_repeat_ngram_size=2)
+        settings = GenerationSettings(
+            max_new_tokens=33, num_beams=3, length_penalty=0.5, no_repeat_ngram_size=2, candidates=3
+        )
         found = build(settings).decoding()
         assert asdict(settings).items() <= found.items()
 

@@ -15,7 +15,7 @@ _GREEDY = {"num_beams": 1, "do_sample": False}
 # From the whole distribution: no top-k, which transformers would set to 50 behind one's back.
 _SAMPLED = {"num_beams": 1, "do_sample": True, "top_k": 0, "top_p": 1.0, "temperature": 1.0}
 AUDIT: tuple[dict[str, Any], ...] = tuple(
-    {"max_new_tokens": limit, **search}
+    {"max_new_tokens": limit, "candidates": 1, **search}
     for search in (
         _GREEDY,
         *({"num_beams": BEAMS, "do_sample": False, "length_penalty": penalty} for penalty in LENGTH_PENALTIES),

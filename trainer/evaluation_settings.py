@@ -145,6 +145,9 @@ class DecodingSettings(Group):
     early_stopping: bool | None = setting(
         None, "Beams only: stop at as many finished candidates as beams.", metavar="yes|no"
     )
+    candidates: int | None = setting(
+        None, "Beams only: of so many summaries keep the one that the article supports best.", metavar="N"
+    )
     do_sample: bool | None = setting(None, "Draw each token, from a generator that --seed starts.", metavar="yes|no")
     temperature: float | None = setting(None, "Sampling only: below 1 likely tokens grow likelier.", metavar="T")
     top_p: float | None = setting(
@@ -153,7 +156,7 @@ class DecodingSettings(Group):
     top_k: int | None = setting(None, "Sampling only: from the N likeliest tokens; 0 for all.", metavar="N")
 
     def check(self) -> None:
-        for name in ("max_new_tokens", "num_beams"):
+        for name in ("max_new_tokens", "num_beams", "candidates"):
             self._within(name, 1)
         for name in ("min_new_tokens", "no_repeat_ngram_size", "top_k"):
             self._within(name, 0)

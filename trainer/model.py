@@ -55,10 +55,14 @@ _PICKLED = ("pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model
 
 @dataclass(frozen=True)
 class Task:
-    """What a fine-tuned model expects: the words before an article, and how many tokens it was trained to read."""
+    """What a fine-tuned model expects: the words before an article, and how many tokens it was trained to read.
+
+    `candidates` is of how many summaries the best supported one is to be chosen (`trainer.summarizers.support`).
+    """
 
     prefix: str = "summarize: "
     max_source_length: int = 1024
+    candidates: int = 1
 
 
 def load_model(
@@ -190,10 +194,14 @@ def remember_task(
 ) -> None:
     """Writes into the model how it is to be used: `save_pretrained` then saves that, and loading brings it back.
 
-    Prefix and length go into `config.task_specific_params["summarization"]` (T5's own place for them), decoding
-    into `generation_config`. What the start model knew of other tasks is dropped: it has been trained away.
+    Prefix, length and number of candidates go into `config.task_specific_params["summarization"]` (T5's own place for
+    the first), decoding into `generation_config`. What the start model knew of other tasks is dropped: it has been
+    trained away.
     """
-    model.config.task_specific_params = {"summarization": {"prefix": prefix, "max_source_length": max_source_length}}
+    task: dict[str, Any] = {"prefix": prefix, "max_source_length": max_source_length}
+    if generation.candidates > 1:
+        task["candidates"] = generation.candidates
+    model.config.task_specific_params = {"summarization": task}
     tokenizer.model_max_length = max_source_length
     model.generation_config = generation_config(model.config, tokenizer, generation)
 
@@ -223,7 +231,7 @@ def task_of(config: PretrainedConfig) -> Task:
     """What `remember_task` wrote, or T5's usual prefix and 1024 tokens where nothing is known."""
     known = (getattr(config, "task_specific_params", None) or {}).get("summarization") or {}
     prefix, length = known.get("prefix", Task.prefix), known.get("max_source_length", Task.max_source_length)
-    return Task(str(prefix), int(length))
+    return Task(str(prefix), int(length), int(known.get("candidates", Task.candidates)))
 
 
 def has_bf16(device: torch.device | str | None = None) -> bool:

@@ -225,4 +225,4 @@ def task_of_any(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> T
     if length is None and not of_t5 and 0 < tokenizer.model_max_length < _NO_LIMIT:
         length = tokenizer.model_max_length
     limits = [limit for limit in (length or Task.max_source_length, positions(model)[0]) if limit is not None]
-    return Task(str(prefix), int(min(limits)))
+    return Task(str(prefix), int(min(limits)), int(known.get("candidates", Task.candidates)))

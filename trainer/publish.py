@@ -295,6 +295,8 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
     decoding = dict(last.decoding)
     prefix, max_source_length = decoding.pop("prefix"), decoding.pop("max_source_length")
     decoding.pop("batch_size", None)  # how fast, not what
+    candidates = decoding.pop("candidates", 1)  # not transformers' own: `generate` does not choose
+    decoding.pop("chosen_by", None)
     splits = training["splits"]
     return {
         "front_matter": _front_matter(results, own, repo_id).to_yaml(),
@@ -308,6 +310,7 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
         "max_source_length": max_source_length,
         # What matters most stands first.
         "decoding": {name: decoding.pop(name) for name in ("max_new_tokens", "num_beams")} | decoding,
+        "candidates": candidates,
         "number_format": last.number_format,
         "groups": [{"table": results_table(records, markdown=True)} for records in _by_data(results.evaluations)],
         "own_rouge": [

@@ -119,6 +119,12 @@ class DataSettings(Group):
     max_train_samples: int | None = setting(None, "Use the first N training pairs only.", metavar="N")
     max_validation_samples: int | None = setting(None, "Use the first N validation pairs only.", metavar="N")
     max_test_samples: int | None = setting(None, "Use the first N test pairs only.", metavar="N")
+    extracted_share: float = setting(
+        0.0,
+        "For so large a share of the training articles a second summary is learnt: the article's own sentence that is "
+        "nearest to the reference. A small model that takes over whole phrases writes better English.",
+        metavar="SHARE",
+    )
     learn_unsupported: bool = setting(
         True,
         "No: names and numbers of a training summary that its article, as far as it is read, lacks get no loss, so "
@@ -140,6 +146,7 @@ class DataSettings(Group):
             self._not_blank(name)
         for name in ("max_source_length", "max_target_length"):
             self._within(name, 2)
+        self._within("extracted_share", 0, 1)
         for name in ("max_train_samples", "max_validation_samples", "max_test_samples"):
             self._within(name, 1)
         if self.source_column == self.target_column:
@@ -316,12 +323,24 @@ class GenerationSettings(Group):
     )
     no_repeat_ngram_size: int = setting(0, "No run of N tokens occurs twice in a summary; 0 turns it off.", metavar="N")
     early_stopping: bool = setting(False, "Beams only: stop as soon as there are as many finished candidates as beams.")
+    candidates: int = setting(
+        1,
+        "Beams only: of so many summaries keep the one whose names, dates and numbers the article supports best. "
+        "`generate` alone gives the first.",
+        metavar="N",
+    )
 
     def check(self) -> None:
         self._within("max_new_tokens", 1)
         self._within("min_new_tokens", 0, self.max_new_tokens)
         self._within("num_beams", 1)
         self._within("no_repeat_ngram_size", 0)
+        self._within("candidates", 1)
+        if self.candidates > self.num_beams:
+            raise UserError(
+                f"--candidates is {self.candidates}: beam search gives as many summaries as it has beams, and "
+                f"--num_beams is {self.num_beams}. Take at least as many beams."
+            )
 
 
 RougeName = Literal["rouge1", "rouge2", "rougeL", "rougeLsum"]

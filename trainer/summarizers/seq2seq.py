@@ -15,6 +15,7 @@ from trainer.errors import UserError
 from trainer.model import Task
 from trainer.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
 from trainer.summarizers.base import Summary, positive
+from trainer.summarizers.support import CHOICE, best_supported
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
 
@@ -52,7 +53,8 @@ class Seq2SeqSummarizer:
         task: the prefix and how many tokens are read, prefix and end token included; by default what
             `trainer.pretrained.task_of_any` knows of the model.
         generation: decoding settings by their names in transformers' `GenerationConfig`, or a dataclass of
-            such.
+            such; and `candidates`, of how many summaries `summarize` keeps the best supported one. Where that is
+            left out it is the task's number, but no more than the `num_beams` given here, and 1 under sampling.
         batch_size: sources decoded together.
         seed: starts the generator of a sampling decoding anew at every call; not used otherwise.
         scores: ask beam search for the score of each summary. transformers then keeps the distribution of
@@ -89,6 +91,10 @@ class Seq2SeqSummarizer:
         self.max_source_length: int = min(task.max_source_length, readable or task.max_source_length)
         self.batch_size = positive("batch_size", batch_size)
         self.seed = seed
+        generation = dataclasses.asdict(generation) if dataclasses.is_dataclass(generation) else dict(generation or {})
+        chosen_from = 1 if candidates > 1 else _chosen_from(generation.pop("candidates", None), task, generation)
+        self.chooses = chosen_from > 1
+        candidates = max(candidates, chosen_from)
         self.generation = _generation_config(model.generation_config, generation, writable, candidates)
         self.generation.return_dict_in_generate = True
         self.generation.output_scores = scores and self.generation.num_beams > 1
@@ -126,7 +132,10 @@ class Seq2SeqSummarizer:
         return cls(found.model, found.tokenizer, name=name, revision=found.revision, **options)
 
     def summarize(self, sources: list[str]) -> list[Summary]:
-        return [candidates[0] for candidates in self.candidates(sources)]
+        found = self.candidates(sources)
+        if self.chooses:
+            return [best_supported(candidates, source) for candidates, source in zip(found, sources, strict=True)]
+        return [candidates[0] for candidates in found]
 
     def candidates(self, sources: list[str]) -> list[list[Summary]]:
         """For each source as many summaries as the class was asked for, of a beam search the best first."""
@@ -169,7 +178,10 @@ class Seq2SeqSummarizer:
             "batch_size": self.batch_size,
         }
         number = self.generation.num_return_sequences
-        return reading | _ALWAYS_STATED | chosen | ({"candidates": number} if number > 1 else {})
+        several = {"candidates": number} if number > 1 else {}
+        if self.chooses:
+            several["chosen_by"] = CHOICE
+        return reading | _ALWAYS_STATED | chosen | several
 
     def _tokenize(self, sources: list[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of each source, cut to the limit, and how many there were before the cut."""
@@ -242,14 +254,21 @@ class Seq2SeqSummarizer:
             self.model.train(training)
 
 
+def _chosen_from(wanted: int | None, task: Task, given: dict[str, Any]) -> int:
+    """Of how many summaries the best supported one is kept."""
+    if wanted is not None:
+        return positive("candidates", wanted)
+    return 1 if given.get("do_sample") else min(task.candidates, given.get("num_beams") or task.candidates)
+
+
 def _generation_config(
-    own: GenerationConfig, given: Any, writable: int | None = None, candidates: int = 1
+    own: GenerationConfig, given: dict[str, Any], writable: int | None = None, candidates: int = 1
 ) -> GenerationConfig:
     """A copy of the model's config with the given settings over it and a limit of new tokens in any case.
 
     `writable` is how many tokens the decoder has positions for: of n new tokens it reads the start and n - 1.
     """
-    given = dataclasses.asdict(given) if dataclasses.is_dataclass(given) else dict(given or {})
+    given = dict(given)
     known = [name for name in vars(GenerationConfig()) if not name.startswith("_")]
     for name in given:
         if name not in known:
