@@ -43,11 +43,19 @@ def test_the_command_writes_a_table_and_a_picture(log, tmp_path):
     assert {"ours", "plain", "lead sentence", "nats a piece", "million tokens"} <= texts
 
 
+def test_a_run_that_goes_on_from_another_counts_on(log, tmp_path, capsys):
+    further = tmp_path / "further.jsonl"
+    further.write_text(json.dumps({"step": 10, "tokens": 300_000, "loss": 4, "validation_lead": 4.5}) + "\n", "utf-8")
+    assert curves.main([f"ours={log}+{further}", "--output_dir", str(tmp_path / "out")]) == 0
+    rows = [[cell.strip() for cell in row.split("|")][1:4] for row in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == [["ours", "200", "0.4"], ["ours", "400", "1.8"], ["ours", "410", "2.1"]]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "does not exist"),
-        ('{"step": 1, "tokens": 3}\n', "holds no held-out losses yet"),
+        ('{"step": 1, "tokens": 3}\n', "no held-out losses yet"),
         ("[1]\n", "line 1 is no line of a pre-training log"),
         ('{"step": 1, "tokens": 3}\n{oh\n', "line 2 is no line of a pre-training log"),
         ('{"validation_lead": 2}\n', "line 1 is no line of a pre-training log"),

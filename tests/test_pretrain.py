@@ -242,6 +242,56 @@ def test_a_cooldown_writes_a_model_that_others_load_and_leaves_the_run_as_it_was
     assert lines[-1]["tokens"] > lines[0]["tokens"] > 0
 
 
+def test_a_killed_cooldown_goes_on_to_the_weights_of_an_unbroken_one(tmp_path, recipe):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        assert pretrain.main(flags(recipe, folder, "--max_steps", "5")) == 0
+    cooldown = flags(recipe, broken, "--cooldown_steps", "20")
+    assert pretrain.main(flags(recipe, whole, "--cooldown_steps", "20")) == 0
+    assert not (whole / "cooldown.pt").exists()
+    first = subprocess.Popen([sys.executable, str(ROOT / "trainer" / "pretrain.py"), *cooldown], cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (broken / "cooldown.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert 5 < torch.load(broken / "cooldown.pt", weights_only=True)["step"] < 25
+    assert torch.load(broken / "checkpoint.pt", weights_only=True)["step"] == 5
+    assert pretrain.main(cooldown) == 0
+    assert (broken / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
+    # Its minutes over, a cool-down leaves its checkpoint and no model that is not finished.
+    for path in (broken / "model").iterdir():
+        path.unlink()
+    assert pretrain.main([*cooldown, "--max_minutes", "0"]) == 0
+    assert not list((broken / "model").iterdir()) and (broken / "cooldown.pt").exists()
+    # Another cool-down is no continuation of that one.
+    assert pretrain.main(flags(recipe, broken, "--cooldown_steps", "10")) == 0
+    steps = [json.loads(line)["step"] for line in (broken / "log.jsonl").read_text("utf-8").splitlines()]
+    assert steps == [5, 10, 15]
+
+
+def test_a_run_starts_with_a_given_models_weights_and_vocabulary(tmp_path, recipe, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert pretrain.main(flags(recipe, first, "--cooldown_steps", "10")) == 0
+    again = flags(recipe, second, "--model", str(first / "model"))
+    assert pretrain.main([*again, "--max_steps", "0"]) == 0
+    given = AutoModelForSeq2SeqLM.from_pretrained(first / "model").state_dict()
+    stored = torch.load(second / "checkpoint.pt", weights_only=True)
+    assert all(tensor.dtype == torch.float32 for tensor in stored["model"].values())
+    assert all(torch.equal(stored["model"][name], tensor.float()) for name, tensor in given.items())
+    assert stored["exercise_end"] == 0  # it can copy already
+    assert pretrain.main([*again, "--cooldown_steps", "10"]) == 0
+    vocabulary = "model/tokenizer.json"
+    assert (second / vocabulary).read_bytes() == (first / vocabulary).read_bytes()
+    model = AutoModelForSeq2SeqLM.from_pretrained(second / "model")
+    assert not torch.equal(model.state_dict()["shared.weight"], given["shared.weight"])
+    assert model.config.dropout_rate == 0.1
+    assert pretrain.main([*again, "--d_model", "48", "--output_dir", str(tmp_path / "third")]) == 2
+    assert "but the settings say" in capsys.readouterr().err
+    assert pretrain.main(flags(recipe, second, "--model", str(tmp_path / "nowhere"))) == 2
+    assert "no config.json is there" in capsys.readouterr().err
+
+
 def test_the_rate_rises_stays_and_falls_to_zero(recipe, tmp_path):
     settings = parse(flags(recipe, tmp_path, "--cooldown_steps", "10"))
     state = pretrain.TrainingState(pretrain.build_model(settings, tiny_tokenizer()), settings)

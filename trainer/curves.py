@@ -2,7 +2,8 @@
 
     python trainer/curves.py base=runs/base/log.jsonl plain=runs/plain/log.jsonl --output_dir curves
 
-writes curves/learning.md, held-out losses of every run by the tokens it had seen, and curves/learning.svg.
+writes curves/learning.md, held-out losses of every run by the tokens it had seen, and curves/learning.svg. Where a run
+started with the finished model of another (`--model`), give both logs, `NAME=FIRST.jsonl+SECOND.jsonl`: it counts on.
 """
 
 import argparse
@@ -34,7 +35,7 @@ Log = Sequence[Mapping[str, Any]]
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="NAME=LOG.jsonl", help="A run and its log.")
+    parser.add_argument("runs", nargs="+", metavar="NAME=LOG[+LOG]", help="A run and its log, or logs.")
     parser.add_argument("--output_dir", type=Path, required=True, metavar="FOLDER", help="For learning.md and .svg.")
     given = parser.parse_args(argv)
     try:
@@ -50,31 +51,36 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _named(run: str) -> tuple[str, Log]:
-    name, given, path = run.partition("=")
-    if not (name and given and path):
+    name, given, paths = run.partition("=")
+    if not (name and given and paths):
         raise UserError(f"{run!r} is no run: write NAME=LOG.jsonl.")
-    return name, read_log(Path(path))
+    return name, read_logs([Path(path) for path in paths.split("+")])
 
 
-def read_log(path: Path) -> Log:
-    """The lines of a log that hold held-out losses.
+def read_logs(paths: Sequence[Path]) -> Log:
+    """The lines of the logs that hold held-out losses, in order; steps and tokens count on from log to log.
 
     Raises:
         UserError: there is no such file, a line is broken, or there was no evaluation yet.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: give the log.jsonl of a pre-training run.")
-    lines = []
-    for number, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            if any(name.startswith("validation_") for name in line):
-                lines.append({"tokens": line["tokens"], "step": line["step"], **line})
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}, line {number} is no line of a pre-training log ({error}).") from error
-    if not lines:
-        raise UserError(f"{path} holds no held-out losses yet: they come every --eval_steps.")
-    return lines
+    evaluations: list[Mapping[str, Any]] = []
+    before = {"step": 0, "tokens": 0}
+    for path in paths:
+        if not path.is_file():
+            raise UserError(f"{path} does not exist: give the log.jsonl of a pre-training run.")
+        end = before
+        for number, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
+            try:
+                line = json.loads(text)
+                end = {name: count + line[name] for name, count in before.items()}
+                if any(name.startswith("validation_") for name in line):
+                    evaluations.append(line | end)
+            except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                raise UserError(f"{path}, line {number} is no line of a pre-training log ({error}).") from error
+        before = end
+    if not evaluations:
+        raise UserError(f"{', '.join(map(str, paths))}: no held-out losses yet; they come every --eval_steps.")
+    return evaluations
 
 
 def table(runs: Mapping[str, Log]) -> str:

@@ -7,6 +7,7 @@ and what comes next. Weights start copy-ready (trainer/initialisation.py) and th
 Start the same command again after a stop and it goes on exactly where the last checkpoint was. The learning rate stays
 level after the warm-up; `--cooldown_steps N` takes it to zero over N further steps and writes the finished model, so a
 run can be finished at any time and still be continued from before its cool-down (Hu et al. 2024, MiniCPM, section 4).
+`--model FOLDER` starts with a model's weights and vocabulary instead.
 """
 
 import sys
@@ -34,6 +35,10 @@ from trainer.pretrain_settings import PretrainSettings, parse
 from trainer.vocabulary import train_vocabulary
 
 
+# The run's last state, from which it goes on; and, while the rate falls, the cool-down's, which leaves the other as it is.
+CHECKPOINT, COOLDOWN = "checkpoint.pt", "cooldown.pt"
+
+
 def main(argv: list[str] | None = None) -> int:
     """The story: settings → vocabulary → text → model → steps → finished model."""
     try:
@@ -51,7 +56,7 @@ def run(settings: PretrainSettings) -> None:
     output_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     paths = {name: Path(settings.text_dir) / name for name in settings.texts}
-    tokenizer = own_vocabulary(output_dir / "tokenizer", list(paths.values()), settings.vocab_size)
+    tokenizer = vocabulary(settings, list(paths.values()))
     corpora = {name: load_corpus(path, tokenizer, output_dir / "cache") for name, path in paths.items()}
     mixture = Mixture(corpora, settings, tokenizer)
     state = TrainingState(build_model(settings, tokenizer), settings)
@@ -63,12 +68,19 @@ def run(settings: PretrainSettings) -> None:
     )
     cut_log(output_dir / "log.jsonl", state.step)
     fit(state, mixture, output_dir)
-    if settings.cooldown_steps:
+    if settings.cooldown_steps and state.step == state.end:
         save_finished(state.model, tokenizer, output_dir / "model", settings)
+        (output_dir / COOLDOWN).unlink(missing_ok=True)
 
 
-def own_vocabulary(folder: Path, paths: list[Path], vocab_size: int) -> T5Tokenizer:
-    """The run's vocabulary, trained once on an even sample of every file (about 20 million characters in all)."""
+def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
+    """The run's vocabulary: that of `settings.model`, or one of its own.
+
+    Its own is trained once, on an even sample of every file (about 20 million characters in all).
+    """
+    if settings.model is not None:
+        return T5Tokenizer.from_pretrained(settings.model)
+    folder = Path(settings.output_dir) / "tokenizer"
     if (folder / "tokenizer.json").is_file():
         return T5Tokenizer.from_pretrained(folder)
     sample: list[str] = []
@@ -79,13 +91,24 @@ def own_vocabulary(folder: Path, paths: list[Path], vocab_size: int) -> T5Tokeni
             if taken < share:
                 sample.append(text)
                 taken += len(text)
-    tokenizer = train_vocabulary(sample, vocab_size)
+    tokenizer = train_vocabulary(sample, settings.vocab_size)
     tokenizer.save_pretrained(folder)
     return tokenizer
 
 
 def build_model(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5ForConditionalGeneration:
-    """A T5 with random, copy-ready weights."""
+    """The T5 of `settings.model`, or one with random, copy-ready weights.
+
+    Raises:
+        UserError: the model in that folder has another shape than the settings say.
+    """
+    if settings.model is not None:
+        # Trained on in fp32: a step is often smaller than what bf16 can tell apart.
+        model = T5ForConditionalGeneration.from_pretrained(settings.model, dtype=torch.float32, dropout_rate=0.0)
+        found = {name: getattr(model.config, name) for name in settings.shape()}
+        if found != settings.shape():
+            raise UserError(f"model {settings.model} is of {found}, but the settings say {settings.shape()}")
+        return model
     config = T5Config(
         vocab_size=len(tokenizer),
         d_model=settings.d_model,
@@ -123,7 +146,7 @@ class TrainingState:
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
-        self.exercise_end: int | None = None if settings.exercise_steps else 0
+        self.exercise_end: int | None = None if settings.exercise_steps and settings.model is None else 0
         self.recent: list[float] = []  # losses of the last steps
         self.cooldown_start: int | None = None
 
@@ -144,8 +167,15 @@ class TrainingState:
             share *= max(1 - (self.step - self.cooldown_start) / self.settings.cooldown_steps, 0.0)
         return share
 
+    @property
+    def end(self) -> int:
+        """The step to stop at."""
+        if self.cooldown_start is None:
+            return self.settings.max_steps
+        return self.cooldown_start + self.settings.cooldown_steps
+
     def save(self, folder: Path) -> None:
-        """Writes `checkpoint.pt`; a kill at any moment leaves the old one or the new one whole."""
+        """Writes the checkpoint; a kill at any moment leaves the old one or the new one whole."""
         partial = folder / "checkpoint.partial"
         torch.save(
             {
@@ -157,23 +187,33 @@ class TrainingState:
                 "exercise_end": self.exercise_end,
                 "recent": self.recent,
                 "shape": self.settings.shape(),
+                "cooldown_start": self.cooldown_start,
+                "cooldown_steps": self.settings.cooldown_steps,
             },
             partial,
         )
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        partial.replace(folder / "checkpoint.pt")
+        partial.replace(folder / (CHECKPOINT if self.cooldown_start is None else COOLDOWN))
 
     def resume(self, folder: Path) -> None:
-        """Takes up `checkpoint.pt` where there is one.
+        """Takes up the run where its checkpoint, or that of the cool-down that the settings ask for, left it.
 
         Raises:
             UserError: the checkpoint is of a model of another shape.
         """
-        path = folder / "checkpoint.pt"
-        if not path.is_file():
+        if (folder / CHECKPOINT).is_file():
+            self._take(folder / CHECKPOINT, torch.load(folder / CHECKPOINT, weights_only=True, mmap=True))
+        if not self.settings.cooldown_steps:
             return
-        stored = torch.load(path, weights_only=True, mmap=True)
+        begun = {"cooldown_start": self.step, "cooldown_steps": self.settings.cooldown_steps}
+        if (folder / COOLDOWN).is_file():
+            stored = torch.load(folder / COOLDOWN, weights_only=True, mmap=True)
+            if begun.items() <= stored.items():  # else it is an earlier cool-down's
+                self._take(folder / COOLDOWN, stored)
+        self.cooldown_start = begun["cooldown_start"]
+
+    def _take(self, path: Path, stored: dict) -> None:
         if stored["shape"] != self.settings.shape():
             raise UserError(f"{path} is of {stored['shape']}, but the settings say {self.settings.shape()}")
         self.model.load_state_dict(stored["model"])
@@ -186,13 +226,10 @@ def fit(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
     """Steps until `max_steps` or `max_minutes`, or to the end of the cool-down; checkpoints and a log on the way."""
     settings = state.settings
     bf16 = settings.precision == "bf16"
-    if settings.cooldown_steps:
-        state.cooldown_start = state.step
-    end = state.step + settings.cooldown_steps if settings.cooldown_steps else settings.max_steps
     started = saved = logged = time.monotonic()
     tokens_logged = state.tokens
     state.model.train()
-    while state.step < end and time.monotonic() - started < settings.max_minutes * 60:
+    while state.step < state.end and time.monotonic() - started < settings.max_minutes * 60:
         began = time.monotonic()
         batch = mixture.batch(state.step, state.exercise_end)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -221,11 +258,10 @@ def fit(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
                 line |= validation_losses(state.model, mixture, bf16)
             append(output_dir / "log.jsonl", line)
             tokens_logged, logged = state.tokens, time.monotonic()
-        if not settings.cooldown_steps and time.monotonic() - saved > settings.save_minutes * 60:
+        if time.monotonic() - saved > settings.save_minutes * 60:
             state.save(output_dir)
             saved = time.monotonic()
-    if not settings.cooldown_steps:
-        state.save(output_dir)
+    state.save(output_dir)
 
 
 def can_copy(state: TrainingState) -> bool:

@@ -19,6 +19,10 @@ class PretrainSettings:
     text_dir: str = field(metadata={"help": "Folder that holds the text files the recipe names."})
     recipe: str = field(default="base", metadata={"help": "Name in trainer/recipes/pretrain or a YAML file."})
     output_dir: str = field(default="runs/base", metadata={"help": "Vocabulary, cache, checkpoint, log, model."})
+    model: str | None = field(
+        default=None,
+        metadata={"help": "Folder of a model whose weights and vocabulary the run starts with; none: random weights."},
+    )
     texts: dict = field(default_factory=dict, metadata={"help": "File name → weights (recipe only)."})
     shares: dict = field(default_factory=dict, metadata={"help": "Objective → share of examples (recipe only)."})
     vocab_size: int = field(default=8000, metadata={"help": "Ids in the vocabulary, 100 sentinels among them."})
@@ -62,6 +66,8 @@ class PretrainSettings:
                 raise UserError(f"shares.{name} is unknown; objectives are {', '.join(OBJECTIVES)}")
         if not self.texts:
             raise UserError("texts is empty: a recipe must name at least one text file")
+        if self.model is not None and not (Path(self.model) / "config.json").is_file():
+            raise UserError(f"model is {self.model!r}, but no config.json is there; name the folder of a saved T5")
 
     def shape(self) -> dict[str, int]:
         """What two checkpoints must share to be of one run."""
