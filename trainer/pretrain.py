@@ -34,8 +34,7 @@ from trainer.mixture import Mixture
 from trainer.pretrain_settings import PretrainSettings, parse
 from trainer.vocabulary import train_vocabulary
 
-
-# The run's last state, from which it goes on; and, while the rate falls, the cool-down's, which leaves the other as it is.
+# The run's last state, which it goes on from; and, while the rate falls, the cool-down's, which leaves the other alone.
 CHECKPOINT, COOLDOWN = "checkpoint.pt", "cooldown.pt"
 
 
