@@ -15,6 +15,7 @@ from trainer.errors import UserError
 from trainer.model import Task
 from trainer.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
 from trainer.summarizers.base import Summary, positive
+from trainer.summarizers.beam_cache import beam_cache
 from trainer.summarizers.support import CHOICE, best_supported
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
@@ -215,6 +216,7 @@ class Seq2SeqSummarizer:
             input_ids=input_ids.to(device),
             attention_mask=attention_mask.to(device),
             generation_config=copy.deepcopy(self.generation),
+            **beam_cache(self.model, self.generation),
         )
         # Without the start token, which for BART is an end token.
         sequences = output.sequences[:, 1:].tolist()
