@@ -305,7 +305,7 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
         "parameters": training["parameters"],
         "base_model": training["base_model"],
         "base_revision": training["base_revision"],
-        "datasets": [_code(name) for name in dict.fromkeys(split["dataset"] for split in splits)],
+        "datasets": [_code(split["dataset"]) for split in splits if split["name"] == "train"],
         "prefix": prefix,
         "max_source_length": max_source_length,
         # What matters most stands first.
