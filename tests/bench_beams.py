@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from tests.tiny import SMOKE
 from trainer.summarizers.beam_cache import beam_cache
@@ -39,7 +39,7 @@ def main() -> None:
     print(f"{args.model}: {len(texts)} articles of up to {inputs['input_ids'].shape[1]} tokens, {args.threads} threads")
     print(f"{'beams':>5}{'plain s':>10}{'ours s':>10}{'times':>8}")
     for beams in args.beams:
-        generation = model.generation_config.__class__.from_model_config(model.config)
+        generation = GenerationConfig.from_model_config(model.config)
         generation.update(num_beams=beams, min_new_tokens=20, max_new_tokens=64, no_repeat_ngram_size=3)
         seconds: dict[str, list[float]] = {"plain": [], "ours": []}
         written = {}

@@ -55,7 +55,7 @@ def test_a_run_that_goes_on_from_another_counts_on(log, tmp_path, capsys):
     ("content", "message"),
     [
         (None, "does not exist"),
-        ('{"step": 1, "tokens": 3}\n', "no held-out losses yet"),
+        ('{"step": 1, "tokens": 3}\n', "holds no held-out losses yet"),
         ("[1]\n", "line 1 is no line of a pre-training log"),
         ('{"step": 1, "tokens": 3}\n{oh\n', "line 2 is no line of a pre-training log"),
         ('{"validation_lead": 2}\n', "line 1 is no line of a pre-training log"),

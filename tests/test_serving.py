@@ -302,8 +302,7 @@ def test_the_starter_that_ships_reads_english_and_is_small():
     article = examples()[0]["article"]
     answer = engine.summarize(article, {})
     assert answer.finished
-    assert answer.unknown < 0.02 * answer.tokens_read
-    assert answer.tokens_read >= 0.98 * answer.tokens_total
+    assert answer.unknown < 0.02 * answer.tokens_read == 0.02 * answer.tokens_total
     written = re.findall(r"[a-z]+", answer.text.lower())
     assert len(written) > 5
     assert len(set(written) & set(re.findall(r"[a-z]+", article.lower()))) > 0.4 * len(set(written))

@@ -79,7 +79,7 @@ def read_logs(paths: Sequence[Path]) -> Log:
                 raise UserError(f"{path}, line {number} is no line of a pre-training log ({error}).") from error
         before = end
     if not evaluations:
-        raise UserError(f"{', '.join(map(str, paths))}: no held-out losses yet; they come every --eval_steps.")
+        raise UserError(f"{'+'.join(map(str, paths))} holds no held-out losses yet: they come every --eval_steps.")
     return evaluations
 
 
