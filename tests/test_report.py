@@ -215,6 +215,7 @@ class TestPages:
                 # Nothing sticks out of the page; wide tables scroll within their own box.
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
                 page.click("nav a[href='examples.html']")
+                page.wait_for_url("**/examples.html")  # else a busy machine counts articles on the page left behind
                 shown = page.locator("article:visible")
                 everything = shown.count()
                 page.select_option("[name=system]", "lead-3")
