@@ -20,18 +20,10 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from trainer.errors import Stopped, UserError
-from trainer.hub import (
-    Patience,
-    Published,
-    Say,
-    aloud,
-    check_right,
-    explain,
-    full_name,
-    publish_files,
-    retry,
-    sign_in,
-)
+from trainer.hub.commit import Published, publish_files
+from trainer.hub.explain import explain
+from trainer.hub.patience import Patience, Say, aloud, retry
+from trainer.hub.rights import check_right, full_name, sign_in
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("app.py", "requirements.txt", "LICENSE")

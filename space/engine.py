@@ -18,8 +18,8 @@ from trainer.attribution.folding import Span, display_scores, fold_to_words, str
 from trainer.attribution.gradients import Attribution, integrated_gradients
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
-from trainer.model import load_model
-from trainer.systems import Seq2SeqSummarizer
+from trainer.models.load import load_model
+from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
 T = TypeVar("T")
 

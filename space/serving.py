@@ -25,7 +25,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from tqdm.auto import tqdm
 
 from trainer.errors import UserError
-from trainer.hub import Patience, explain, retry
+from trainer.hub.explain import explain
+from trainer.hub.patience import Patience, retry
 
 if TYPE_CHECKING:  # it imports torch, which takes longer than opening the page may
     from space.engine import Engine

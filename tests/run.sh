@@ -14,4 +14,5 @@ fi
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-exec .venv/bin/python -m pytest "$@"
+# A file's tests stay in one process, which then makes what they share once.
+exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"

@@ -19,7 +19,7 @@ from gradio_client import Client
 from huggingface_hub import ModelCard
 from safetensors.numpy import load_file
 
-from tests.hub import Hub
+from tests.hub.double import Hub
 from tests.tiny import SMOKE, save_tiny_t5
 
 ROOT = Path(__file__).resolve().parents[1]

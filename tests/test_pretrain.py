@@ -16,12 +16,13 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, T5ForConditionalG
 
 from tests.tiny import SMOKE, tiny_config, tiny_tokenizer
 from trainer import pretrain
-from trainer.corpus import load_corpus, recase, text_of
+from trainer.data.spelling import Spelling
 from trainer.errors import UserError
-from trainer.initialisation import make_copy_ready
-from trainer.mixture import EOS, IGNORED, PAD, Mixture
-from trainer.pretrain_settings import PretrainSettings, parse
-from trainer.spelling import Spelling
+from trainer.models.initialisation import make_copy_ready
+from trainer.pretraining.corpus import load_corpus, recase, text_of
+from trainer.pretraining.loop import TrainingState, build_model
+from trainer.pretraining.mixture import EOS, IGNORED, PAD, Mixture
+from trainer.settings.pretraining import PretrainSettings, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = """
@@ -294,7 +295,7 @@ def test_a_run_starts_with_a_given_models_weights_and_vocabulary(tmp_path, recip
 
 def test_the_rate_rises_stays_and_falls_to_zero(recipe, tmp_path):
     settings = parse(flags(recipe, tmp_path, "--cooldown_steps", "10"))
-    state = pretrain.TrainingState(pretrain.build_model(settings, tiny_tokenizer()), settings)
+    state = TrainingState(build_model(settings, tiny_tokenizer()), settings)
     rates = []
     for state.step in range(40):
         if state.step == 30:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
-from trainer.vocabulary import train_vocabulary
+from trainer.models.vocabulary import train_vocabulary
 
 SMOKE = Path(__file__).resolve().parents[1] / "trainer" / "recipes" / "smoke"
 

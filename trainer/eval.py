@@ -10,16 +10,16 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from trainer.errors import Stopped, UserError
-from trainer.evaluation_settings import EvalSettings
+from trainer.settings.evaluation import EvalSettings
 
 
 def score(settings: EvalSettings) -> None:
     """The whole story; killed anywhere, the same call goes on from where it was."""
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
-    from trainer.evaluation import evaluate
-    from trainer.processes import Processes
-    from trainer.report import write_report
-    from trainer.report_tables import printed
+    from trainer.report.report import write_report
+    from trainer.report.sections import printed
+    from trainer.runtime.processes import Processes
+    from trainer.scoring.evaluation import evaluate
 
     found = evaluate(settings, Processes.join())
     if found is None:  # the first process goes on alone

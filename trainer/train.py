@@ -11,19 +11,21 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from trainer.errors import Stopped, UserError
-from trainer.settings import Settings
+from trainer.settings.training import Settings
 
 
 def train(settings: Settings) -> None:
     """The whole story; killed anywhere, the same call goes on from where it was."""
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
-    from trainer.checkpoints import Run
-    from trainer.data import leakage_notes, load_split
-    from trainer.finishing import finish
-    from trainer.fitting import explained, fit
-    from trainer.model import start_model
-    from trainer.processes import Processes
-    from trainer.publish import check_push
+    from trainer.data.load import load_split
+    from trainer.data.splits import leakage_notes
+    from trainer.models.load import start_model
+    from trainer.publishing.publish import check_push
+    from trainer.runtime.processes import Processes
+    from trainer.training.checkpoints import Run
+    from trainer.training.finish import finish
+    from trainer.training.fit import fit
+    from trainer.training.stops import explained
 
     processes = Processes.join()
     processes.say(settings.page())
@@ -58,8 +60,8 @@ def train(settings: Settings) -> None:
 
 def push_only(settings: Settings) -> None:
     """Publishes a folder that an earlier run finished."""
-    from trainer.publish import check_push
-    from trainer.results import Results
+    from trainer.publishing.publish import check_push
+    from trainer.scoring.records import Results
 
     folder = settings.hub.push_only
     base, _, dataset = Results.load(folder / "results.json").training["system"].partition("-finetuned-")
@@ -68,7 +70,7 @@ def push_only(settings: Settings) -> None:
 
 
 def publish(folder: Path, repo_id: str, private: bool) -> None:
-    from trainer.publish import push_model
+    from trainer.publishing.publish import push_model
 
     try:
         push_model(folder, repo_id, private)

@@ -3,7 +3,7 @@
 A figure over a data set is a function of the *sums* of such rows. That covers plain means (ROUGE), means over
 the examples for which a value is defined (compression of an empty summary is not), and corpus scores (BLEU),
 and it is all that a bootstrap needs: it weighs the rows anew and applies the function again
-(`trainer/results.py`).
+(`trainer/scoring/records.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

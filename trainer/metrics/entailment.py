@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.errors import UserError
 from trainer.metrics.base import Figure, MetricFunction, mean_of, same_number
-from trainer.pretrained import Pretrained, load_pretrained, positions
-from trainer.sentences import SENTENCE_SPLIT, split_sentences
+from trainer.models.pretrained import Pretrained, load_pretrained, positions
 
 READ_AT_MOST = 512
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.metrics.base import Figure, mean_of, same_number
-from trainer.sentences import SENTENCE_SPLIT, split_sentences
 
 KINDS = ("number", "date", "name")
 SIGNATURE = f"tool:trainer|facts:regex-v1|split:{SENTENCE_SPLIT}"

@@ -2,7 +2,7 @@
 
 The counting is Google's `rouge_score` with its Porter stemmer, the tool behind most published figures.
 ROUGE-Lsum is the summary-level form: it compares sentence by sentence, and sentences are
-`trainer.sentences.split_sentences`'s.
+`trainer.data.sentences.split_sentences`'s.
 
 What that tool does to a text, since it explains surprising scores: lower case, everything but a-z and 0-9 is
 a gap between words (so "café" is "caf", and text in another script has no words at all), and words of more
@@ -18,8 +18,8 @@ import numpy as np
 from nltk.stem.porter import PorterStemmer
 from rouge_score import rouge_scorer, tokenize, tokenizers
 
+from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.metrics.base import Figure, mean_of, same_number
-from trainer.sentences import SENTENCE_SPLIT, split_sentences
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 PARTS = ("precision", "recall", "fmeasure")

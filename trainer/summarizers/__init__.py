@@ -1,1 +1,4 @@
-"""Everything that summarises; `trainer/systems.py` is the way in."""
+"""Everything that summarises, behind one protocol; `systems.py` makes one from its name.
+
+Called by training, scoring and the demo.
+"""

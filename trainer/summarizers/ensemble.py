@@ -14,7 +14,7 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from trainer.errors import UserError
-from trainer.pretrained import Pretrained, task_of_any
+from trainer.models.pretrained import Pretrained, task_of_any
 
 
 class _Encoders(torch.nn.Module):

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.metrics.rouge import RougeTokenizer
 from trainer.metrics.words import FUNCTION_WORDS, ngrams
-from trainer.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.summarizers.base import Summary, positive
 
 

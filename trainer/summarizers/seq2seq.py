@@ -12,10 +12,10 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from trainer.errors import UserError
-from trainer.model import Task
-from trainer.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
+from trainer.models.beam_cache import beam_cache
+from trainer.models.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
+from trainer.models.task import Task
 from trainer.summarizers.base import Summary, positive
-from trainer.summarizers.beam_cache import beam_cache
 from trainer.summarizers.support import CHOICE, best_supported
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
@@ -52,7 +52,7 @@ class Seq2SeqSummarizer:
         name: what tables call the system.
         revision: the commit of a Hub model, for the record.
         task: the prefix and how many tokens are read, prefix and end token included; by default what
-            `trainer.pretrained.task_of_any` knows of the model.
+            `trainer.models.pretrained.task_of_any` knows of the model.
         generation: decoding settings by their names in transformers' `GenerationConfig`, or a dataclass of
             such; and `candidates`, of how many summaries `summarize` keeps the best supported one. Where that is
             left out it is the task's number, but no more than the `num_beams` given here, and 1 under sampling.
@@ -112,7 +112,7 @@ class Seq2SeqSummarizer:
         """Loads a model from the Hub or a folder; `options` are those of the class.
 
         Raises:
-            UserError: as `trainer.pretrained.load_summarizer`.
+            UserError: as `trainer.models.pretrained.load_summarizer`.
         """
         return cls.of(load_summarizer(name_or_folder, revision), name or str(name_or_folder), **options)
 
@@ -123,7 +123,7 @@ class Seq2SeqSummarizer:
         """A LoRA adapter of the Hub or a folder, merged into its base model; `options` are those of the class.
 
         Raises:
-            UserError: as `trainer.pretrained.load_adapted`.
+            UserError: as `trainer.models.pretrained.load_adapted`.
         """
         return cls.of(load_adapted(adapter, revision), name or f"lora:{adapter}", **options)
 

@@ -1,0 +1,436 @@
+"""Systems behind the one protocol: the baselines, and a real (tiny) T5 decoded by transformers itself."""
+
+import copy
+import json
+import logging
+import math
+import random
+from dataclasses import asdict
+from typing import ClassVar
+
+import networkx
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import tiny_t5
+from trainer.data.sentences import split_sentences
+from trainer.errors import UserError
+from trainer.metrics.rouge import RougeTokenizer, rouge
+from trainer.models.task import Task, remember_task
+from trainer.settings.groups import GenerationSettings
+from trainer.summarizers.extractive import LeadN, Oracle, RandomN, TextRank
+from trainer.summarizers.seq2seq import Seq2SeqSummarizer
+
+TASK = Task(prefix="summarize: ", max_source_length=48)
+ARTICLES = [
+    "The harbour was closed on Monday. Nobody was hurt.",
+    "Rain.",
+    "",
+    "A storm tore the roof off the fish market and two boats sank before the crews could reach them. " * 12,
+    "The mayor asked the government for help, and said that the repairs would take until spring.",
+    "今日は雨です 😀 {x} <b>bold</b>",
+    "The harbour was closed on Monday. Nobody was hurt.",
+]
+
+
+@pytest.fixture
+def own(tiny):
+    """(model, tokenizer) that a test may change."""
+    return copy.deepcopy(tiny[0]), copy.deepcopy(tiny[1])
+
+
+class TestExtractive:
+    SOURCE = "One is first. Two is second! Three is third? Four is last."
+
+    @pytest.mark.parametrize(
+        ("n", "text"),
+        [(1, "One is first."), (3, "One is first. Two is second! Three is third?"), (9, SOURCE)],
+    )
+    def test_lead_takes_the_first_sentences(self, n, text):
+        (summary,) = LeadN(n).summarize([self.SOURCE])
+        assert summary.text == text
+        assert (summary.tokens_read, summary.tokens_total, summary.score) == (12, 12, None)
+        assert summary.finished
+
+    def test_random_takes_sentences_in_the_order_of_the_article(self):
+        for seed in range(20):
+            (summary,) = RandomN(2, seed).summarize([self.SOURCE])
+            places = [
+                self.SOURCE.index(part[:3]) for part in summary.text.replace("!", ".").replace("?", ".").split(". ")
+            ]
+            assert len(places) == 2
+            assert places == sorted(places)
+
+    def test_random_does_not_depend_on_order_or_company(self):
+        sources = [f"{self.SOURCE} Number {number} ends." for number in range(50)]
+        together = RandomN(1, seed=3).summarize(sources)
+        assert RandomN(1, seed=3).summarize(sources[::-1]) == together[::-1]
+        assert [RandomN(1, seed=3).summarize([source])[0] for source in sources] == together
+        assert RandomN(1, seed=4).summarize(sources) != together
+
+    def test_random_draws_every_sentence_equally_often(self):
+        """2,000 draws of one in four: each about 500, far outside 440–560 by chance once in thousands."""
+        sources = [f"One here. Two here. Three here. Four {number}." for number in range(2000)]
+        firsts = [summary.text.split()[0] for summary in RandomN(1).summarize(sources)]
+        assert all(440 < firsts.count(word) < 560 for word in ("One", "Two", "Three", "Four"))
+
+    @pytest.mark.parametrize("system", [LeadN(1), LeadN(3), RandomN(1), RandomN(3)])
+    def test_no_article_and_no_sentence(self, system):
+        assert system.summarize([]) == []
+        assert [summary.text for summary in system.summarize(["", " \n ", "x"])] == ["", "", "x"]
+
+    def test_lone_surrogates_are_no_crash(self):
+        assert RandomN(1).summarize(["\ud800 x."])[0].text == "\ud800 x."
+
+    def test_describe_is_json(self):
+        assert json.loads(json.dumps(LeadN(3).describe())) == {
+            "system": "lead-3",
+            "model": None,
+            "revision": None,
+            "decoding": {"sentences": 3, "sentence_split": "regex-v1"},
+            "number_format": None,
+            "seed": None,
+        }
+        assert RandomN(1, 7).describe()["seed"] == 7
+        assert RandomN(1, 7).describe()["system"] == "random-1"
+
+    @pytest.mark.parametrize("build", [LeadN, RandomN])
+    def test_no_sentences_at_all_are_refused(self, build):
+        with pytest.raises(UserError, match="is 0: it must be 1 or more"):
+            build(0)
+
+
+class TestTextRank:
+    SENTENCES: ClassVar = [
+        "The storm closed the harbour.",
+        "A storm sank two boats in the harbour.",
+        "Boats sank.",
+        "Nobody complained.",
+    ]
+
+    def test_weights_by_hand(self):
+        """Stems without function words: storm close harbour; storm sank two boat harbour; boat sank; 2 more."""
+        weights = TextRank(1)._similarities(self.SENTENCES)
+        expected = np.zeros((4, 4))
+        expected[0, 1] = expected[1, 0] = 2 / (math.log(3) + math.log(5))  # storm, harbour
+        expected[1, 2] = expected[2, 1] = 2 / (math.log(5) + math.log(2))  # sank, boat
+        assert weights == pytest.approx(expected)
+
+    def test_ranks_are_those_of_an_independent_pagerank(self):
+        """By the eigenvector of networkx's Google matrix, on random texts."""
+        draw = random.Random(3)
+        words = ["storm", "harbour", "boat", "sank", "mayor", "repair", "spring", "market", "roof", "tide"]
+        for _ in range(20):
+            sentences = [" ".join(draw.choices(words, k=draw.randrange(1, 7))) for _ in range(draw.randrange(1, 9))]
+            system = TextRank(1)
+            weights = system._similarities(sentences)
+            graph = networkx.from_numpy_array(weights)
+            values, vectors = np.linalg.eig(np.asarray(networkx.google_matrix(graph, alpha=0.85)).T)
+            ranks = np.abs(np.real(vectors[:, np.argmax(np.real(values))]))
+            assert system.ranks(sentences) == pytest.approx(ranks / ranks.sum(), abs=1e-9)
+
+    def test_the_most_central_sentence_wins_and_order_is_the_articles(self):
+        source = " ".join(self.SENTENCES)
+        assert TextRank(1).summarize([source])[0].text == self.SENTENCES[1]
+        assert TextRank(2).summarize([source])[0].text in (
+            " ".join(self.SENTENCES[:2]),
+            " ".join(self.SENTENCES[1:3]),
+        )
+        assert TextRank(9).summarize([source])[0].text == source
+
+    def test_without_a_link_the_first_sentence_is_taken(self):
+        assert TextRank(1).summarize(["Rain fell. Nobody knew. Prices rose."])[0].text == "Rain fell."
+        assert [summary.text for summary in TextRank(3).summarize(["", "The of. And.", "今日は。明日は。"])] == [
+            "",
+            "The of. And.",
+            "今日は。 明日は。",
+        ]
+
+    def test_describe(self):
+        about = TextRank(3).describe()
+        assert about["system"] == "textrank-3"
+        assert about["decoding"]["damping"] == 0.85
+        with pytest.raises(UserError, match="textrank-n is 0"):
+            TextRank(0)
+
+
+class TestOracle:
+    SOURCE = "Rain fell all day. The mayor of Ellery left. A storm sank two boats. Nobody was hurt. Prices rose."
+
+    def test_it_adds_the_sentence_that_helps_most_until_none_does(self):
+        oracle = Oracle([(self.SOURCE, "Two boats sank and nobody was hurt in a storm.")])
+        (summary,) = oracle.summarize([self.SOURCE])
+        assert summary.text == "A storm sank two boats. Nobody was hurt."
+        assert oracle.describe()["decoding"]["sees_reference"] is True
+
+    def test_at_most(self):
+        examples = [(self.SOURCE, "Two boats sank and nobody was hurt in a storm.")]
+        assert Oracle(examples, most=1).summarize([self.SOURCE])[0].text == "A storm sank two boats."
+        with pytest.raises(UserError, match="most of oracle is 0"):
+            Oracle(examples, most=0)
+
+    def test_nothing_in_common_gives_an_empty_summary(self):
+        assert Oracle([(self.SOURCE, "zzz"), ("", "x")]).summarize([self.SOURCE, ""])[0].text == ""
+
+    def test_several_references_of_one_source_all_count(self):
+        oracle = Oracle([(self.SOURCE, "Prices rose."), (self.SOURCE, "Rain fell all day.")])
+        assert oracle.summarize([self.SOURCE])[0].text == "Rain fell all day. Prices rose."
+
+    def test_its_objective_is_rouge_as_the_tool_counts_it(self):
+        draw = random.Random(4)
+        words = ["storm", "sinks", "boats", "the", "Ran.", "a", "harbours"]
+        for _ in range(100):
+            summary, reference = (" ".join(draw.choices(words, k=draw.randrange(8))) for _ in range(2))
+            found = rouge([summary], [reference], ["rouge1", "rouge2"])
+            tokens = RougeTokenizer()
+            own = Oracle._score([0], [tokens.tokenize(summary)], [tokens.tokenize(reference)])
+            assert own == pytest.approx(found.mean("rouge1") + found.mean("rouge2"))
+
+    def test_no_single_sentence_and_no_baseline_is_better_on_real_articles(self, shared_data):
+        rows = [json.loads(line) for line in (shared_data / "xsum" / "test.jsonl").read_text("utf-8").splitlines()[:60]]
+        sources, references = [row["document"] for row in rows], [row["summary"] for row in rows]
+
+        def objective(texts):
+            found = rouge(texts, references, ["rouge1", "rouge2"])
+            return found.values["rouge1"][:, 2] + found.values["rouge2"][:, 2]
+
+        oracle = Oracle(zip(sources, references, strict=True))
+        bound = objective([summary.text for summary in oracle.summarize(sources)])
+        for row, source in enumerate(sources):
+            sentences = split_sentences(source)
+            singles = rouge(sentences, [references[row]] * len(sentences), ["rouge1", "rouge2"]).values
+            assert bound[row] >= (singles["rouge1"][:, 2] + singles["rouge2"][:, 2]).max() - 1e-9
+        for system in (LeadN(1), LeadN(3), RandomN(1), TextRank(1), TextRank(3)):
+            assert objective([summary.text for summary in system.summarize(sources)]).mean() < 0.7 * bound.mean()
+
+
+def by_hand(model, tokenizer, article, **generation):
+    """One article through transformers with nothing of ours in between."""
+    inputs = tokenizer(TASK.prefix + article, truncation=True, max_length=TASK.max_source_length, return_tensors="pt")
+    with torch.inference_mode():
+        output = model.generate(**inputs, return_dict_in_generate=True, output_scores=True, **generation)
+    score = output.sequences_scores[0].item() if generation.get("num_beams", 1) > 1 else None
+    return tokenizer.decode(output.sequences[0], skip_special_tokens=True).strip(), score
+
+
+@pytest.mark.parametrize(
+    "generation",
+    [
+        {"max_new_tokens": 12},
+        {"max_new_tokens": 12, "num_beams": 3, "length_penalty": 2.0, "no_repeat_ngram_size": 2},
+        {"max_new_tokens": 12, "min_new_tokens": 5, "num_beams": 2, "early_stopping": True},
+    ],
+)
+@pytest.mark.parametrize("batch_size", [3, 16])
+def test_summaries_are_those_of_plain_generate_in_the_order_asked_for(tiny, generation, batch_size):
+    model, tokenizer = tiny
+    summarizer = Seq2SeqSummarizer(
+        model, tokenizer, name="tiny", task=TASK, generation=generation, batch_size=batch_size, scores=True
+    )
+    found = summarizer.summarize(ARTICLES)
+    expected = [by_hand(model, tokenizer, article, **generation) for article in ARTICLES]
+    assert [summary.text for summary in found] == [text for text, _ in expected]
+    assert [summary.score for summary in found] == [
+        score if score is None else pytest.approx(score, abs=1e-4) for _, score in expected
+    ]
+    assert len({summary.text for summary in found}) > 2  # else the order would prove nothing
+
+
+def test_what_was_read_is_counted_honestly(tiny):
+    model, tokenizer = tiny
+    found = Seq2SeqSummarizer(model, tokenizer, name="tiny", task=TASK, generation={"max_new_tokens": 3}).summarize(
+        ARTICLES
+    )
+    totals = [len(tokenizer(TASK.prefix + article)["input_ids"]) for article in ARTICLES]
+    assert [summary.tokens_total for summary in found] == totals
+    assert [summary.tokens_read for summary in found] == [min(total, 48) for total in totals]
+    assert max(totals) > 300 and sorted(totals)[-2] < 48
+
+
+def test_a_long_source_is_cut_without_a_warning(own, caplog):
+    model, tokenizer = own
+    tokenizer.model_max_length = 16
+    with caplog.at_level(logging.WARNING):
+        logging.getLogger("transformers").addHandler(caplog.handler)
+        try:
+            Seq2SeqSummarizer(model, tokenizer, name="tiny", task=TASK, generation={"max_new_tokens": 2}).summarize(
+                ARTICLES
+            )
+        finally:
+            logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert not caplog.records
+
+
+def test_a_summary_that_ends_by_itself_is_finished_and_one_at_the_limit_is_not(tiny):
+    def summarize(**generation):
+        summarizer = Seq2SeqSummarizer(*tiny, name="t", task=TASK, generation={"max_new_tokens": 6, **generation})
+        return summarizer.summarize(["One."])[0]
+
+    end = tiny[1].eos_token_id
+    ended = summarize(suppress_tokens=[token for token in range(len(tiny[1])) if token != end])
+    assert (ended.text, ended.tokens_written, ended.finished) == ("", 1, True)
+    cut = summarize(suppress_tokens=[end])
+    assert (cut.tokens_written, cut.finished) == (6, False)
+    forced = summarize(min_new_tokens=5, forced_eos_token_id=end)
+    assert (forced.tokens_written, forced.finished) == (
+        6,
+        False,
+    )  # the library put the end there, not the model
+
+
+def test_the_model_is_left_as_it_was(tiny):
+    model, tokenizer = tiny
+    config, training = copy.deepcopy(model.generation_config), model.training
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.train()
+    try:
+        Seq2SeqSummarizer(
+            model, tokenizer, name="tiny", task=TASK, generation={"num_beams": 2, "max_new_tokens": 4}
+        ).summarize(["x"])
+        assert model.training
+    finally:
+        model.train(training)
+    assert model.generation_config.to_dict() == config.to_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_dropout_is_off_while_it_summarises_a_model_in_training():
+    model, tokenizer = tiny_t5(dropout_rate=0.5)
+    summarizer = Seq2SeqSummarizer(model, tokenizer, name="tiny", task=TASK, generation={"max_new_tokens": 8})
+    expected = summarizer.summarize(ARTICLES)
+    model.train()
+    assert summarizer.summarize(ARTICLES) == expected
+
+
+class TestDecodingSettings:
+    @pytest.fixture
+    def build(self, own):
+        def build(generation=None, **values):
+            model = copy.deepcopy(own[0])
+            for name, value in values.items():
+                setattr(model.generation_config, name, value)
+            return Seq2SeqSummarizer(model, own[1], name="tiny", task=TASK, generation=generation)
+
+        return build
+
+    def test_nothing_said_gives_128_new_tokens_and_never_20(self, build):
+        assert build().describe()["decoding"] == {
+            "prefix": "summarize: ",
+            "max_source_length": 48,
+            "batch_size": 8,
+            "max_new_tokens": 128,
+            "min_new_tokens": 0,
+            "num_beams": 1,
+            "do_sample": False,
+            "length_penalty": 1.0,
+            "no_repeat_ngram_size": 0,
+            "early_stopping": False,
+        }
+        assert build(max_length=20).decoding()["max_new_tokens"] == 128
+
+    def test_the_models_own_settings_hold_and_ours_go_over_them(self, build):
+        own = {
+            "num_beams": 4,
+            "max_length": 63,
+            "min_length": 11,
+            "length_penalty": 2.0,
+            "repetition_penalty": 1.5,
+        }
+        found = build(**own).decoding()
+        assert (found["num_beams"], found["max_new_tokens"], found["min_new_tokens"]) == (4, 62, 10)
+        assert (found["length_penalty"], found["repetition_penalty"]) == (2.0, 1.5)
+        found = build({"num_beams": 2, "max_new_tokens": 30}, **own).decoding()
+        assert (found["num_beams"], found["max_new_tokens"], found["min_new_tokens"]) == (2, 30, 10)
+        assert build({"max_length": 30}, max_new_tokens=99).decoding()["max_new_tokens"] == 29
+
+    def test_the_trainers_settings_are_taken_as_they_are(self, build):
+        settings = GenerationSettings(
+            max_new_tokens=33, num_beams=3, length_penalty=0.5, no_repeat_ngram_size=2, candidates=3
+        )
+        found = build(settings).decoding()
+        assert asdict(settings).items() <= found.items()
+
+    def test_a_greedy_search_is_not_given_settings_of_beams(self, build):
+        found = build({"num_beams": 1}, length_penalty=2.0, early_stopping=True).decoding()
+        assert (found["length_penalty"], found["early_stopping"]) == (1.0, False)
+
+    @pytest.mark.parametrize(
+        ("generation", "message"),
+        [
+            ({"num_beam": 4}, "No decoding setting is called 'num_beam': did you mean 'num_beams'"),
+            ({"zzzz": 4}, "called 'zzzz'\\."),
+            ({"max_new_tokens": 0}, "max_new_tokens is 0: it must be a whole number of 1 or more"),
+            ({"num_beams": 2.5}, "num_beams is 2.5"),
+            ({"early_stopping": "soon", "num_beams": 2}, "do not go together.*early_stopping"),
+        ],
+    )
+    def test_bad_settings_are_refused(self, build, generation, message):
+        with pytest.raises(UserError, match=message):
+            build(generation)
+
+    def test_a_batch_of_none_is_refused(self, tiny):
+        with pytest.raises(UserError, match="batch_size is 0"):
+            Seq2SeqSummarizer(*tiny, name="tiny", task=TASK, batch_size=0)
+
+
+def test_sampling_has_a_seed_of_its_own(tiny):
+    generation = {"do_sample": True, "max_new_tokens": 12, "top_k": 0}
+    build = lambda seed: Seq2SeqSummarizer(*tiny, name="t", task=TASK, generation=generation, seed=seed)  # noqa: E731
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    first = build(1).summarize(ARTICLES)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.manual_seed(6)
+    assert build(1).summarize(ARTICLES) == first
+    assert build(2).summarize(ARTICLES) != first
+    assert build(2).describe()["seed"] == 2
+    assert Seq2SeqSummarizer(*tiny, name="t", task=TASK).describe()["seed"] is None
+
+
+def test_bfloat16_is_decoded_and_named(own):
+    model, tokenizer = own
+    summarizer = Seq2SeqSummarizer(
+        model.to(torch.bfloat16),
+        tokenizer,
+        name="t",
+        task=TASK,
+        generation={"max_new_tokens": 5, "num_beams": 2},
+        scores=True,
+    )
+    assert summarizer.describe()["number_format"] == "bf16"
+    found = summarizer.summarize(ARTICLES)
+    assert len(found) == len(ARTICLES)
+    assert all(isinstance(summary.score, float) for summary in found)
+
+
+def test_a_saved_model_brings_its_task_and_decoding(own, tmp_path):
+    model, tokenizer = own
+    folder = tmp_path / "model"
+    tokenizer.save_pretrained(folder)
+    remember_task(model, tokenizer, "tl;dr ", 24, GenerationSettings(max_new_tokens=7, num_beams=2, length_penalty=0.7))
+    model.save_pretrained(folder)
+    summarizer = Seq2SeqSummarizer.from_pretrained(folder, batch_size=2)
+    assert summarizer.describe() | {"decoding": None} == {
+        "system": str(folder),
+        "model": str(folder),
+        "revision": None,
+        "decoding": None,
+        "number_format": "fp32",
+        "seed": None,
+    }
+    expected = {
+        "prefix": "tl;dr ",
+        "max_source_length": 24,
+        "max_new_tokens": 7,
+        "num_beams": 2,
+        "length_penalty": 0.7,
+    }
+    assert expected.items() <= summarizer.decoding().items()
+    (summary,) = summarizer.summarize(["The harbour was closed on Monday. Nobody was hurt. " * 9])
+    assert summary.tokens_read == 24 < summary.tokens_total
+    named = Seq2SeqSummarizer.from_pretrained(folder, name="ours")
+    assert (named.describe()["system"], named.describe()["model"]) == ("ours", str(folder))
+    with pytest.raises(UserError, match="no folder here"):
+        Seq2SeqSummarizer.from_pretrained("./nothing-here")

@@ -1,0 +1,273 @@
+"""The loop of pre-training: vocabulary, model, steps, checkpoints, log and the finished model."""
+
+import copy
+import json
+import math
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+
+import torch
+from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
+
+from trainer.errors import UserError
+from trainer.models.initialisation import make_copy_ready
+from trainer.models.vocabulary import train_vocabulary
+from trainer.pretraining.corpus import read_rows, text_of
+from trainer.pretraining.mixture import Mixture
+from trainer.settings.pretraining import PretrainSettings
+
+# The run's last state, which it goes on from; and, while the rate falls, the cool-down's, which leaves the other alone.
+CHECKPOINT, COOLDOWN = "checkpoint.pt", "cooldown.pt"
+
+
+def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
+    """The run's vocabulary: that of `settings.model`, or one of its own.
+
+    Its own is trained once, on an even sample of every file (about 20 million characters in all).
+    """
+    if settings.model is not None:
+        return T5Tokenizer.from_pretrained(settings.model)
+    folder = Path(settings.output_dir) / "tokenizer"
+    if (folder / "tokenizer.json").is_file():
+        return T5Tokenizer.from_pretrained(folder)
+    sample: list[str] = []
+    for path in paths:
+        texts = [text_of(row) for row in read_rows(path)]
+        share, taken = 20_000_000 // len(paths), 0
+        for text in texts[:: max(sum(map(len, texts)) // share, 1)]:
+            if taken < share:
+                sample.append(text)
+                taken += len(text)
+    tokenizer = train_vocabulary(sample, settings.vocab_size)
+    tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def build_model(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5ForConditionalGeneration:
+    """The T5 of `settings.model`, or one with random, copy-ready weights.
+
+    Raises:
+        UserError: the model in that folder has another shape than the settings say.
+    """
+    if settings.model is not None:
+        # Trained on in fp32: a step is often smaller than what bf16 can tell apart.
+        model = T5ForConditionalGeneration.from_pretrained(settings.model, dtype=torch.float32, dropout_rate=0.0)
+        found = {name: getattr(model.config, name) for name in settings.shape()}
+        if found != settings.shape():
+            raise UserError(f"model {settings.model} is of {found}, but the settings say {settings.shape()}")
+        return model
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=settings.d_model,
+        d_kv=settings.d_kv,
+        d_ff=settings.d_ff,
+        num_layers=settings.num_layers,
+        num_decoder_layers=settings.num_decoder_layers,
+        num_heads=settings.num_heads,
+        dropout_rate=0.0,  # one pass over the text: nothing to overfit to
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    model = T5ForConditionalGeneration(config)
+    if settings.copy_ready:
+        make_copy_ready(model)
+    return model
+
+
+class TrainingState:
+    """What a checkpoint holds: weights, optimizer, where the run stands. Batches follow from seed and step alone."""
+
+    def __init__(self, model: T5ForConditionalGeneration, settings: PretrainSettings):
+        self.model, self.settings = model, settings
+        self.parameters = list(model.parameters())
+        # AdamW whose step is a share of each weight's own root mean square (as Adafactor's; nanoT5, Nawrot 2023).
+        self.optimizer = torch.optim.AdamW(
+            [{"params": [parameter]} for parameter in self.parameters],
+            lr=settings.learning_rate,
+            betas=(0.9, settings.adam_beta2),
+            eps=1e-8,
+            weight_decay=0.0,
+            fused=True,
+        )
+        self.step = 0
+        self.tokens = 0
+        self.seconds = 0.0
+        self.exercise_end: int | None = None if settings.exercise_steps and settings.model is None else 0
+        self.recent: list[float] = []  # losses of the last steps
+        self.cooldown_start: int | None = None
+
+    def update(self) -> None:
+        """One optimizer step from the gradients at hand."""
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        norms = torch._foreach_norm(self.parameters)
+        rate = self.settings.learning_rate * self.schedule()
+        for group, norm in zip(self.optimizer.param_groups, norms, strict=True):
+            group["lr"] = rate * max(norm.item() / group["params"][0].numel() ** 0.5, 1e-3)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def schedule(self) -> float:
+        """Share of the peak learning rate: linear warm-up, level, and in the cool-down linear to zero."""
+        share = min(1.0, (self.step + 1) / self.settings.warmup_steps)
+        if self.cooldown_start is not None:
+            share *= max(1 - (self.step - self.cooldown_start) / self.settings.cooldown_steps, 0.0)
+        return share
+
+    @property
+    def end(self) -> int:
+        """The step to stop at."""
+        if self.cooldown_start is None:
+            return self.settings.max_steps
+        return self.cooldown_start + self.settings.cooldown_steps
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint; a kill at any moment leaves the old one or the new one whole."""
+        partial = folder / "checkpoint.partial"
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "tokens": self.tokens,
+                "seconds": self.seconds,
+                "exercise_end": self.exercise_end,
+                "recent": self.recent,
+                "shape": self.settings.shape(),
+                "cooldown_start": self.cooldown_start,
+                "cooldown_steps": self.settings.cooldown_steps,
+            },
+            partial,
+        )
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(folder / (CHECKPOINT if self.cooldown_start is None else COOLDOWN))
+
+    def resume(self, folder: Path) -> None:
+        """Takes up the run where its checkpoint, or that of the cool-down that the settings ask for, left it.
+
+        Raises:
+            UserError: the checkpoint is of a model of another shape.
+        """
+        if (folder / CHECKPOINT).is_file():
+            self._take(folder / CHECKPOINT, torch.load(folder / CHECKPOINT, weights_only=True, mmap=True))
+        if not self.settings.cooldown_steps:
+            return
+        begun = {"cooldown_start": self.step, "cooldown_steps": self.settings.cooldown_steps}
+        if (folder / COOLDOWN).is_file():
+            stored = torch.load(folder / COOLDOWN, weights_only=True, mmap=True)
+            if begun.items() <= stored.items():  # else it is an earlier cool-down's
+                self._take(folder / COOLDOWN, stored)
+        self.cooldown_start = begun["cooldown_start"]
+
+    def _take(self, path: Path, stored: dict) -> None:
+        if stored["shape"] != self.settings.shape():
+            raise UserError(f"{path} is of {stored['shape']}, but the settings say {self.settings.shape()}")
+        self.model.load_state_dict(stored["model"])
+        self.optimizer.load_state_dict(stored["optimizer"])
+        for name in ("step", "tokens", "seconds", "exercise_end", "recent"):
+            setattr(self, name, stored[name])
+
+
+def fit(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
+    """Steps until `max_steps` or `max_minutes`, or to the end of the cool-down; checkpoints and a log on the way."""
+    settings = state.settings
+    bf16 = settings.precision == "bf16"
+    started = saved = logged = time.monotonic()
+    tokens_logged = state.tokens
+    state.model.train()
+    while state.step < state.end and time.monotonic() - started < settings.max_minutes * 60:
+        began = time.monotonic()
+        batch = mixture.batch(state.step, state.exercise_end)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = state.model(**batch.inputs()).loss
+        loss.backward()
+        state.update()
+        state.recent = [*state.recent[1 - settings.log_steps :], loss.item()]
+        if math.isnan(state.recent[-1]):
+            raise UserError(f"the loss is not a number at step {state.step}; lower --learning_rate and start again")
+        state.step += 1
+        state.tokens += batch.n_tokens
+        state.seconds += time.monotonic() - began
+        if state.exercise_end is None and can_copy(state):
+            state.exercise_end = state.step
+            print(f"copying exercised until step {state.step}", flush=True)
+        if state.step % settings.log_steps == 0:
+            now = time.monotonic()
+            line = {
+                "step": state.step,
+                "tokens": state.tokens,
+                "hours": round(state.seconds / 3600, 3),
+                "loss": round(mean(state.recent), 4),
+                "tokens_per_second": round((state.tokens - tokens_logged) / (now - logged)),
+            }
+            if state.step % settings.eval_steps == 0:
+                line |= validation_losses(state.model, mixture, bf16)
+            append(output_dir / "log.jsonl", line)
+            tokens_logged, logged = state.tokens, time.monotonic()
+        if time.monotonic() - saved > settings.save_minutes * 60:
+            state.save(output_dir)
+            saved = time.monotonic()
+    state.save(output_dir)
+
+
+def can_copy(state: TrainingState) -> bool:
+    """Whether copying costs under 1 nat a piece (a half-learnt circuit is forgotten again), or will not for long."""
+    least = state.settings.exercise_steps
+    return state.step >= least and (mean(state.recent[-50:]) < 1.0 or state.step >= 4 * least)
+
+
+@torch.no_grad()
+def validation_losses(model: T5ForConditionalGeneration, mixture: Mixture, bf16: bool) -> dict[str, float]:
+    """Mean loss a piece, in nats, of each objective on held-out documents."""
+    model.eval()
+    found = {}
+    for name, batches in mixture.validation.items():
+        total, count = 0.0, 0
+        for batch in batches:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss = model(**batch.inputs()).loss
+            total += loss.item() * batch.n_labels
+            count += batch.n_labels
+        found[f"validation_{name}"] = round(total / count, 4)
+    model.train()
+    return found
+
+
+def save_finished(
+    model: T5ForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path, settings: PretrainSettings
+) -> None:
+    """Writes the finished model in bf16, its tokenizer and the settings that made it."""
+    finished = copy.deepcopy(model).to(torch.bfloat16)
+    finished.config.dropout_rate = 0.1  # for whoever fine-tunes it, as T5 1.1: none in pre-training, 0.1 after it
+    finished.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
+    (folder / "pretraining.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Takes off the lines behind `step`, which a kill after the last checkpoint (or a cool-down) has left."""
+    if not path.is_file():
+        return
+    kept = []
+    for text in path.read_text("utf-8").splitlines(keepends=True):
+        try:
+            if json.loads(text)["step"] <= step:
+                kept.append(text)
+        except json.JSONDecodeError:  # torn by the kill
+            break
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(kept), "utf-8")
+    partial.replace(path)
+
+
+def append(path: Path, line: dict) -> None:
+    """Adds one JSON line to the log and prints it."""
+    text = json.dumps(line)
+    print(text, flush=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(text + "\n")

@@ -1,0 +1,402 @@
+"""Every knob of trainer/eval.py, once, in the manner of `trainer.settings.training`: field names are the flags.
+
+This module imports neither torch nor a metric: `--help` comes at once.
+"""
+
+# ruff: noqa: RUF009 (`setting` builds a dataclass field, as `dataclasses.field` does)
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import UserError
+from trainer.settings.base import Group, public_name, setting
+from trainer.settings.groups import DataSettings
+from trainer.settings.parser import SettingsParser
+
+SPLITS = ("train", "validation", "test")
+# What XSum's official test split holds: the size that estimates of time are for.
+XSUM_TEST = 11_334
+DEFAULT_METRICS = "rouge,bleu,chrf,overlap,lengths,abstraction,repetition,facts,errors,aboutness"
+SLICES = ("length", "position", "topic", "numbers", "names")
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A short name for a data set of the Hub, with the columns that it has."""
+
+    dataset: str
+    source_column: str
+    target_column: str
+    id_column: str = "id"
+    config: str | None = None
+
+
+ALIASES = {
+    "xsum": Alias("EdinburghNLP/xsum", "document", "summary"),
+    "cnn_dailymail": Alias("abisee/cnn_dailymail", "article", "highlights", config="3.0.0"),
+    "scitldr": Alias("allenai/scitldr", "source", "target", "paper_id", config="Abstract"),
+}
+
+
+@dataclass
+class EvaluatedData(DataSettings):
+    """What `trainer.data.load.load_split` reads for an evaluation: one split, no training pairs needed."""
+
+    also_read: tuple = ()  # columns that are read beside id, source and target
+
+    def check(self) -> None:
+        """Everything has been checked by `EvalDataSettings`."""
+
+
+@dataclass
+class EvalDataSettings(Group):
+    """What the systems summarise."""
+
+    _argument_group_name = "data (a data set of the Hub, or a local file)"
+
+    dataset: str | None = setting(
+        None,
+        "Data set on the Hub with its split, or an alias: xsum, cnn_dailymail, scitldr. Left out, the split is test.",
+        metavar="USER/NAME:SPLIT",
+    )
+    dataset_revision: str | None = setting(
+        None, "Branch, tag or commit of the data set; the newest where left out.", metavar="REVISION"
+    )
+    dataset_config: str | None = setting(
+        None, "Configuration of the data set, where it has several. An alias knows its own.", metavar="NAME"
+    )
+    test_file: Path | None = setting(
+        None, "Local pairs, .jsonl, .csv or .parquet, in place of --dataset.", metavar="FILE"
+    )
+    source_column: str | None = setting(
+        None,
+        "Column that holds the article: document, or the alias's own. A list of sentences is joined.",
+        metavar="NAME",
+    )
+    target_column: str | None = setting(
+        None,
+        "Column that holds the reference: summary, or the alias's own. Of a list of references the first counts.",
+        metavar="NAME",
+    )
+    id_column: str | None = setting(
+        None, "Column that holds a name for each pair; rows are numbered where it is absent.", metavar="NAME"
+    )
+    max_samples: int | None = setting(None, "Evaluate on the first N usable pairs only.", metavar="N")
+    skip_bad_rows: bool = setting(
+        False, "Count and report rows that lack a text or are broken, instead of stopping at the first."
+    )
+
+    def check(self) -> None:
+        for name in ("dataset", "dataset_revision", "dataset_config", "source_column", "target_column", "id_column"):
+            self._not_blank(name)
+        self._within("max_samples", 1)
+        if (self.dataset is None) == (self.test_file is None):
+            raise UserError("Say what to evaluate on: --dataset xsum:test (a data set of the Hub) or --test_file FILE.")
+        if self.test_file and self.test_file.suffix.lower() not in (".jsonl", ".json", ".csv", ".parquet"):
+            raise UserError(f"--test_file is {self.test_file}: it must end in .jsonl, .csv or .parquet.")
+        known("split", self.split, SPLITS, "--dataset: ")
+        if self.dataset and "/" not in self.dataset and self._name not in ALIASES:
+            near = difflib.get_close_matches(self._name, ALIASES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"aliases are {', '.join(ALIASES)}."
+            raise UserError(f"--dataset is {self.dataset!r}, and names on the Hub look like USER/NAME: {hint}")
+
+    @property
+    def _name(self) -> str:
+        return (self.dataset or "").partition(":")[0]
+
+    @property
+    def split(self) -> str:
+        return ((self.dataset or "").partition(":")[2] or "test") if self.dataset else "test"
+
+    def to_read(self, also_read: tuple[str, ...] = ()) -> EvaluatedData:
+        """The same as `load_split` takes it, aliases put in."""
+        alias = ALIASES.get(self._name)
+        plain = alias or Alias(self._name or DataSettings.dataset, "document", "summary")
+        return EvaluatedData(
+            dataset=plain.dataset,
+            dataset_revision=self.dataset_revision,
+            dataset_config=self.dataset_config or plain.config,
+            test_file=self.test_file,
+            source_column=self.source_column or plain.source_column,
+            target_column=self.target_column or plain.target_column,
+            id_column=self.id_column or plain.id_column,
+            skip_bad_rows=self.skip_bad_rows,
+            **{f"max_{self.split}_samples": self.max_samples},
+            also_read=also_read,
+        )
+
+
+@dataclass
+class DecodingSettings(Group):
+    """How every model decodes; what is left out is as its own generation config has it."""
+
+    _argument_group_name = "decoding (left out: as the model's own generation_config says)"
+
+    max_new_tokens: int | None = setting(
+        None, "Longest summary; 128 where the model says nothing (transformers would stop at 20).", metavar="TOKENS"
+    )
+    min_new_tokens: int | None = setting(None, "Shortest summary.", metavar="TOKENS")
+    num_beams: int | None = setting(None, "Beams kept in beam search; 1 is greedy.", metavar="N")
+    length_penalty: float | None = setting(
+        None, "Beams only: scores are divided by length to this power; over 1 favours long ones.", metavar="POWER"
+    )
+    no_repeat_ngram_size: int | None = setting(None, "No run of N tokens occurs twice in a summary.", metavar="N")
+    early_stopping: bool | None = setting(
+        None, "Beams only: stop at as many finished candidates as beams.", metavar="yes|no"
+    )
+    candidates: int | None = setting(
+        None, "Beams only: of so many summaries keep the one that the article supports best.", metavar="N"
+    )
+    do_sample: bool | None = setting(None, "Draw each token, from a generator that --seed starts.", metavar="yes|no")
+    temperature: float | None = setting(None, "Sampling only: below 1 likely tokens grow likelier.", metavar="T")
+    top_p: float | None = setting(
+        None, "Sampling only: from the likeliest tokens of together this probability.", metavar="SHARE"
+    )
+    top_k: int | None = setting(None, "Sampling only: from the N likeliest tokens; 0 for all.", metavar="N")
+
+    def check(self) -> None:
+        for name in ("max_new_tokens", "num_beams", "candidates"):
+            self._within(name, 1)
+        for name in ("min_new_tokens", "no_repeat_ngram_size", "top_k"):
+            self._within(name, 0)
+        self._over("temperature", 0)
+        self._within("top_p", 0, 1)
+
+    def given(self) -> dict[str, Any]:
+        """Only what was asked for, as transformers calls it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass
+class EvalSystemSettings(Group):
+    """Who summarises, and how the summaries are scored."""
+
+    _argument_group_name = "systems and metrics"
+
+    systems: str = setting("", "What summarises, separated by commas; the forms are listed below.", metavar="A,B,…")
+    metrics: str = setting(DEFAULT_METRICS, "How summaries are scored; the names are listed below.", metavar="A,B,…")
+    encoder: str | None = setting(
+        None,
+        "Encoder of embedding, bertscore and wmd; left out, a package's or the starter's (the signature says which).",
+        metavar="MODEL[@REVISION]",
+    )
+    nli: str | None = setting(None, "Classifier that judges entailment.", metavar="MODEL[@REVISION]")
+    audit: str | None = setting(
+        None,
+        "Decode this model at 20, 64, 128 new tokens, each greedy, sampled and by beam 4 with three length penalties.",
+        metavar="SYSTEM",
+    )
+    audit_samples: int = setting(200, "The audit's pairs: the first N.", metavar="N")
+    seed: int = setting(42, "Seed of random sentences, sampling, resampling, topics and drawn examples.", metavar="N")
+    batch_size: int = setting(8, "Articles that a model decodes together, sorted by length.", metavar="ARTICLES")
+    block_size: int = setting(
+        64, "Articles between two writes to the disk; batches are sorted by length within a block.", metavar="ARTICLES"
+    )
+
+    def check(self) -> None:
+        if not self.system_list and not self.audit:
+            raise UserError("--systems is empty: name at least one, as in --systems lead-3,space/starter.")
+        for name in ("audit_samples", "batch_size", "block_size"):
+            self._within(name, 1)
+        self._within("seed", 0, 2**32 - 1)
+        twice = [name for name in self.system_list if self.system_list.count(name) > 1]
+        if twice:
+            raise UserError(f"--systems names {twice[0]} twice.")
+
+    @property
+    def system_list(self) -> list[str]:
+        return listed(self.systems)
+
+    @property
+    def metric_list(self) -> list[str]:
+        return listed(self.metrics)
+
+
+@dataclass
+class ReportSettings(Group):
+    """What is made of the scores. These may change when the same command is given again."""
+
+    _argument_group_name = "statistics and report"
+
+    output_dir: Path | None = setting(None, "Folder for all that is written.", metavar="FOLDER")
+    from_start: bool = setting(False, "Begin anew where --output_dir already holds a run; that one is renamed.")
+    bootstrap_samples: int = setting(1000, "Resamples behind each 95%% interval.", metavar="N")
+    test_samples: int = setting(10_000, "Resamples and exchanges behind each p-value.", metavar="N")
+    compare_to: str = setting(
+        "best",
+        "Whom all others are tested against: the one of best ROUGE-1, a system, or all (each pair).",
+        metavar="SYSTEM",
+    )
+    compare_by: str = setting(
+        "rouge1_fmeasure,rouge2_fmeasure,rougeL_fmeasure", "Figures that are tested.", metavar="A,B,…"
+    )
+    slices: str = setting(
+        ",".join(SLICES), "Kinds of article whose scores are set apart; none for no slices.", metavar="A,B,…|none"
+    )
+    slice_by: str = setting("rouge1_fmeasure", "Figure that the slices show.", metavar="NAME")
+    topics: int = setting(6, "Clusters that topics are made of.", metavar="N")
+    topic_column: str | None = setting(None, "Column that states the topic, in place of clusters.", metavar="NAME")
+    cited: str = setting(
+        "auto",
+        "Whose published figures stand beside the table: xsum, cnn_dailymail, scitldr, none, or by the data's name.",
+        metavar="DATA",
+    )
+    examples: int = setting(10, "Best, worst and drawn examples of each system on the page of examples.", metavar="N")
+
+    def check(self) -> None:
+        if self.output_dir is None:
+            raise UserError("--output_dir is missing: name the folder for results, predictions and report.")
+        self._within("bootstrap_samples", 100, 100_000)
+        self._within("test_samples", 100, 1_000_000)
+        self._within("topics", 2, 50)
+        self._within("examples", 0, 1000)
+        self._not_blank("topic_column")
+        for name in self.slice_list:
+            known("slice", name, SLICES, "--slices: ")
+        known("data set with cited figures", self.cited, (*ALIASES, "auto", "none"), "--cited: ")
+
+    @property
+    def slice_list(self) -> list[str]:
+        return [] if self.slices.strip() == "none" else listed(self.slices)
+
+    @property
+    def compare_list(self) -> list[str]:
+        return listed(self.compare_by)
+
+
+GROUPS = (EvalSystemSettings, EvalDataSettings, DecodingSettings, ReportSettings)
+
+
+@dataclass
+class EvalSettings:
+    """All settings of an evaluation; `parse` builds them from a command line."""
+
+    system: EvalSystemSettings = field(default_factory=EvalSystemSettings)
+    data: EvalDataSettings = field(default_factory=EvalDataSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+
+    @classmethod
+    def parse(cls, argv: Sequence[str]) -> "EvalSettings":
+        """Prints the page and exits for `--help`.
+
+        Raises:
+            UserError: an unknown flag, a value that can't be read or makes no sense.
+        """
+        return cls(*eval_parser().parse_args_into_dataclasses(list(argv), look_for_args_file=False))
+
+    @property
+    def output_dir(self) -> Path:
+        return self.report.output_dir.resolve()
+
+    def public(self) -> dict[str, dict[str, Any]]:
+        """Group → name → value in JSON types, without paths of this machine."""
+        values = {group.name: asdict(getattr(self, group.name)) for group in fields(self)}
+        for group in values.values():
+            for name, value in group.items():
+                if isinstance(value, Path):
+                    group[name] = public_name(value)
+        values["system"]["systems"] = ",".join(public_name(spec) for spec in self.system.system_list)
+        for name in ("audit", "encoder", "nli"):
+            if values["system"][name]:
+                values["system"][name] = public_name(values["system"][name])
+        return values
+
+    def identity(self) -> dict[str, Any]:
+        """What decides predictions and scores: a run goes on only with the same. (More systems may be added.)"""
+        data = {name: value for name, value in asdict(self.data).items() if value not in (None, False)}
+        if self.data.test_file:
+            data["test_file"] = str(self.data.test_file.resolve())
+        return {
+            "metrics": sorted(self.system.metric_list),
+            **{name: value for name in ("encoder", "nli") if (value := getattr(self.system, name))},
+            "seed": self.system.seed,
+            "batch_size": self.system.batch_size,
+            "block_size": self.system.block_size,
+            **self.decoding.given(),
+            **data,
+        }
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a list with commas, empty ones left out."""
+    return [part for part in (one.strip() for one in text.split(",")) if part]
+
+
+def known(kind: str, name: str, names: Iterable[str], before: str = "") -> None:
+    """Raises `UserError` with the nearest name where `name` is none of `names`."""
+    names = list(names)
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}."
+    raise UserError(f"{before}there is no {kind} {name!r}: {hint}")
+
+
+def eval_parser() -> SettingsParser:
+    """The parser of trainer/eval.py."""
+    epilog = """systems
+  lead-3, lead-1         the first sentences of the article
+  random-1, random-3     sentences drawn by --seed (random alone is random-1)
+  textrank-1             the most central sentences (textrank alone is textrank-1)
+  oracle                 the sentences nearest to the reference: a bound, never compared with
+  references             the references themselves, for scale: how abstract, how long, how well supported they are
+  space/starter          a model in a folder; user/model and user/model@revision: one on the Hub
+  lora:adapter@revision  a LoRA adapter on its base model
+  ensemble:a+b           token probabilities of models of one vocabulary, averaged
+  mbr:a+b, mbr:a*8       of all summaries the one most like the others
+
+metrics
+  rouge                  ROUGE-1/2/L/Lsum, precision, recall, F1 (Google's rouge_score, Porter stemmer)
+  bleu, chrf             of the corpus, as sacrebleu counts them
+  overlap                F1 of shared words (SQuAD's; the report's "human evaluation with the F1 score")
+  lengths                words of summary, reference and article; compression; share of empty summaries
+  abstraction            coverage, density (Newsroom), novel 1- to 4-grams (XSum)
+  repetition             share of trigrams that occurred before
+  facts                  numbers, dates and names that the article lacks
+  errors                 shares of summaries that miss the point, invent, repeat, or outgrow the article
+  aboutness              share of summaries whose nearest of 100 articles, by TF-IDF, is their own
+  embedding, bertscore   likeness by --encoder, of whole texts and of their pieces
+  wmd                    Word Mover's Distance, by --encoder's word vectors
+  entailment             probability that the article entails the summary, by --nli
+
+what is written to --output_dir
+  results.json           every figure with interval, n, signature, and all that it depends on
+  predictions.jsonl      one line a system and example: system, id, prediction, reference, scores
+  report.md, report.html tables and plots; examples.html: best, worst and drawn examples, by class of error
+  timings.jsonl, run.json, and work/ while it runs
+
+edge cases, by definition
+  an empty prediction scores 0 on ROUGE, BLEU, chrF and overlap, is counted in empty_share, and is left
+  out of means that it has no value for (compression, coverage, novel n-grams: their n says so);
+  one longer than its article is scored like any other and counted in overlong_share;
+  a model that can't be had costs its own row, with the reason; the exit code is 1 only if all fail;
+  of several references the first counts; a corpus score's interval resamples the examples' counts.
+
+examples
+  baselines and a model on the official test split:
+    python trainer/eval.py --systems lead-3,random-1,oracle,user/model --dataset xsum:test --output_dir out
+  your own pairs, with beam search, and everything tested against lead-3:
+    python trainer/eval.py --systems lead-3,space/starter --test_file pairs.csv --source_column text \\
+        --target_column headline --num_beams 4 --compare_to lead-3 --output_dir out
+  why published numbers differ: one model at 20/64/128 new tokens, greedy, beams, sampled:
+    python trainer/eval.py --audit space/starter --dataset xsum:test --output_dir audit
+  two processes, same records as one:
+    torchrun --nproc_per_node=2 trainer/eval.py --systems space/starter --dataset xsum --output_dir out
+  goes on where it was killed, or with systems added: the same command again.
+"""
+    return SettingsParser(
+        GROUPS,
+        prog="eval.py",
+        usage="python trainer/eval.py --systems A,B --dataset NAME:SPLIT --output_dir FOLDER [--flag value ...]",
+        description=(
+            "Scores any summarisers on any data. Predictions are written to the disk as they are made; killed\n"
+            "at any moment, the same command goes on. Every figure comes with a 95% interval, systems are\n"
+            "compared by paired bootstrap and approximate randomisation with Holm's correction, and scores are\n"
+            "set apart by kind of article. Defaults stand in [brackets]. --flag-name and --flag_name are the same."
+        ),
+        epilog=epilog,
+    )

@@ -1,0 +1,4 @@
+"""A training from plan to finished folder: fit, forecast, checkpoints, finish.
+
+Called by trainer/train.py only.
+"""

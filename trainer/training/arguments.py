@@ -1,0 +1,76 @@
+"""The settings of a training in the words of transformers' Trainer."""
+
+import os
+
+import torch
+from transformers import Seq2SeqTrainingArguments
+
+from trainer.runtime.hardware import has_bf16
+from trainer.settings.training import Settings
+from trainer.training.plan import Plan
+
+SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "inverse_sqrt": "inverse_sqrt",
+    "constant": "constant_with_warmup",
+}
+
+OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor"}
+
+
+def training_arguments(settings: Settings, n_train: int) -> Seq2SeqTrainingArguments:
+    """The settings in transformers' words."""
+    optimisation = settings.optimisation
+    gpu = torch.cuda.is_available()
+    plan = Plan.of(settings, n_train, int(os.environ.get("WORLD_SIZE", "1")))
+    warmup = optimisation.warmup_steps
+    args = Seq2SeqTrainingArguments(
+        output_dir=str(settings.output_dir),
+        per_device_train_batch_size=optimisation.train_batch_size,
+        per_device_eval_batch_size=settings.evaluation.eval_batch_size,
+        gradient_accumulation_steps=optimisation.gradient_accumulation_steps,
+        num_train_epochs=optimisation.num_train_epochs,
+        max_steps=optimisation.max_steps or -1,
+        learning_rate=optimisation.learning_rate,
+        optim=OPTIMIZERS[optimisation.optimizer],
+        lr_scheduler_type=SCHEDULES[optimisation.lr_scheduler],
+        warmup_steps=int(warmup) if warmup >= 1 else warmup,
+        max_grad_norm=optimisation.max_grad_norm,
+        weight_decay=optimisation.weight_decay,
+        bf16=use_bf16(settings),
+        use_cpu=not gpu,
+        seed=optimisation.seed,
+        data_seed=optimisation.seed,
+        activation_checkpointing=settings.model.gradient_checkpointing,
+        # Evaluations and checkpoints go by steps also where they are asked for by epoch: transformers would write
+        # the checkpoint of an epoch's last step before that epoch's evaluation, and a kill between lose the latter.
+        eval_strategy="steps",
+        eval_steps=plan.eval_steps,
+        save_strategy="steps",
+        save_steps=settings.run.save_every,
+        metric_for_best_model=settings.evaluation.metric_for_best_model,
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=settings.run.logging_steps,
+        logging_nan_inf_filter=False,
+        report_to=settings.report_to,
+        project=settings.name,
+        run_name=settings.output_dir.name,
+        log_level="error",
+        log_level_replica="error",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=gpu,
+        ddp_find_unused_parameters=False,
+    )
+    if args.n_gpu > 1:
+        # One process drives one GPU: transformers would split each batch over all of them (DataParallel), slower and
+        # with other results. torchrun uses them all.
+        args._n_gpu = 1
+    return args
+
+
+def use_bf16(settings: Settings) -> bool:
+    """Whether bfloat16 is asked for and to be had."""
+    return settings.optimisation.precision == "bf16" and has_bf16()

@@ -1,0 +1,249 @@
+"""The folder of a run: checkpoints that are whole or don't count, and markers of how far the run has come.
+
+    <output_dir>/
+      settings.json      what the run was started with; another start must agree with it
+      vocabulary/        only with --from_scratch: the vocabulary trained for the run
+      checkpoint-<step>/ weights, optimizer, schedule, random numbers, and last of all complete.json
+      metrics.jsonl      a line each time something is logged
+      trained.json       written when the last step is done: which checkpoint is the best, and what training did
+      predictions.jsonl  the test summaries
+      model/             the finished model; appears in one rename, so if it is there it is whole
+
+transformers writes a checkpoint in place and takes the highest number for the newest. Here a checkpoint counts only
+if its complete.json, written after everything else has reached the disk, agrees with the files beside it.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import UserError
+from trainer.settings.training import Settings, differences
+
+MANIFEST = "complete.json"
+TRAINER_STATE = "trainer_state.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+def step_of(checkpoint: Path) -> int:
+    """The number in `checkpoint-<step>`."""
+    return int(_CHECKPOINT.fullmatch(checkpoint.name)[1])
+
+
+def seal(checkpoint: Path, **notes: Any) -> None:
+    """Declares a checkpoint whole: brings its files to the disk, then writes their sizes into complete.json.
+
+    `notes` are kept beside the sizes (`read_notes`). A checkpoint that loses power or its process before the last
+    line of this function is not whole.
+    """
+    sizes = {}
+    for file in sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST):
+        _sync(file)
+        sizes[str(file.relative_to(checkpoint))] = file.stat().st_size
+    write_json(checkpoint / MANIFEST, {"files": sizes, **notes})
+    _sync(checkpoint.parent)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether the checkpoint was sealed and every file still has the size it had then."""
+    try:
+        sizes = json.loads((checkpoint / MANIFEST).read_text("utf-8"))["files"]
+        return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def read_notes(checkpoint: Path) -> dict[str, Any]:
+    """What `seal` was given besides the files."""
+    notes = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
+    return {name: value for name, value in notes.items() if name != "files"}
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints in `folder`, oldest first."""
+    found = [path for path in folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name) and is_whole(path)]
+    return sorted(found, key=step_of)
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Deletes checkpoints that are not whole and returns them; nothing can be done with one."""
+    broken = [path for path in folder.glob("checkpoint-*") if _CHECKPOINT.fullmatch(path.name) and not is_whole(path)]
+    for path in broken:
+        shutil.rmtree(path)
+    return sorted(broken, key=step_of)
+
+
+def rotate(folder: Path, keep: int, best_step: int | None) -> None:
+    """Deletes all but the `keep` newest whole checkpoints and the best one.
+
+    To be called after the newest was sealed, so that there is one to go on from at any moment.
+    """
+    for path in checkpoints(folder)[: -max(keep, 1)]:
+        if step_of(path) != best_step:
+            # Without its manifest a folder half deleted can't be taken for a checkpoint.
+            (path / MANIFEST).unlink()
+            shutil.rmtree(path)
+
+
+def is_last(checkpoint: Path) -> bool:
+    """Whether training had reached its last step, or stopped early, when the checkpoint was written."""
+    state = json.loads((checkpoint / TRAINER_STATE).read_text("utf-8"))
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
+    return state["global_step"] >= state["max_steps"] or bool(control.get("should_training_stop"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what is in it."""
+
+    folder: Path
+
+    @classmethod
+    def open(cls, settings: Settings, processes: int = 1, say: Callable[[str], None] = print) -> "Run":
+        """Makes the folder of a new run, or finds the one that the same settings began.
+
+        With `--from_start` an older run is renamed to `<folder>.old-<n>`. Checkpoints that were cut short are
+        deleted.
+
+        Raises:
+            UserError: the folder holds a run of other settings (all differences are listed), or something else.
+        """
+        run = cls(settings.output_dir)
+        wanted = {"settings": settings.to_dict(), "processes": processes, "data": {}}
+        if settings.run.from_start and run.folder.exists() and any(run.folder.iterdir()):
+            aside = _free_name(run.folder)
+            run.folder.rename(aside)
+            say(f"The run that was in {run.folder} is now in {aside}; beginning anew.")
+        _make_folder(run.folder)
+        known = run._read("settings.json")
+        if known is None:
+            if run.model.exists() or any(run.folder.glob("checkpoint-*")):
+                raise UserError(
+                    f"--output_dir is {run.folder}: it holds a model or checkpoints that are no run of this trainer's. "
+                    "Choose another folder, or rename what is there with --from_start."
+                )
+            write_json(run.folder / "settings.json", wanted)
+            return run
+        lines = differences(known["settings"], wanted["settings"])
+        if known["processes"] != processes:
+            lines.append(f"processes: {known['processes']} -> {processes}")
+        if lines:
+            raise UserError(
+                f"{run.folder} holds a run with other settings, and going on with new ones would make neither run:\n"
+                + "".join(f"  {line}\n" for line in lines)
+                + "Start it with its old settings, choose another --output_dir, or begin anew with --from_start "
+                "(the old run is renamed, not deleted)."
+            )
+        for path in sweep(run.folder):
+            say(f"{path.name} was cut short while it was written, so it is deleted.")
+        return run
+
+    @property
+    def model(self) -> Path:
+        """The finished model; whole if it is there."""
+        return self.folder / "model"
+
+    @property
+    def finished(self) -> bool:
+        return (self.model / "results.json").is_file()
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The newest whole checkpoint."""
+        found = checkpoints(self.folder)
+        return found[-1] if found else None
+
+    @property
+    def trained(self) -> dict[str, Any] | None:
+        """What training did, once its last step is done; `best_checkpoint` is the name of a folder in the run."""
+        return self._read("trained.json")
+
+    def mark_trained(self, training: dict[str, Any]) -> None:
+        write_json(self.folder / "trained.json", training)
+
+    def check_data(self, fingerprints: dict[str, str]) -> None:
+        """Notes what the data were, or sees that they are still the same.
+
+        Args:
+            fingerprints: split → fingerprint; of the splits that training sees.
+
+        Raises:
+            UserError: a file or data set has other content than when the run began.
+        """
+        known = self._read("settings.json")
+        for split, before in known["data"].items():
+            now = fingerprints.get(split)
+            if now != before:
+                raise UserError(
+                    f"The {split} pairs are not those that the run in {self.folder} began with (fingerprint {now}, "
+                    f"then {before}). Bring them back, choose another --output_dir, or begin anew with --from_start."
+                )
+        if known["data"] != fingerprints:
+            write_json(self.folder / "settings.json", {**known, "data": fingerprints})
+
+    def forget_after(self, step: int) -> None:
+        """Cuts lines of later steps off metrics.jsonl: they are going to be done, and logged, again."""
+        file = self.folder / "metrics.jsonl"
+        if not file.is_file():
+            return
+        kept = []
+        for line in file.read_text("utf-8").splitlines():
+            with suppress(ValueError, KeyError, TypeError):  # a kill may have cut the last line short
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+        _replace(file, "".join(kept))
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise UserError(
+                f"{path} can't be read ({error}): it was changed by hand. Begin anew with --from_start."
+            ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON so that the file is the old one or the new one at any moment, even if the machine loses power."""
+    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8")
+    _sync(part)
+    part.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Has the system bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output_dir is {folder}: the folder can't be made ({error.strerror}).") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"--output_dir is {folder}: nothing may be written there.")
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    return aside

@@ -1,0 +1,198 @@
+"""Fits a T5 to article–summary pairs, from wherever the run stands to its last step."""
+
+import shutil
+import time
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    TrainerState,
+)
+
+from trainer.data.sampling import EvenSampler, LengthGroupedSampler, ShuffledSampler, TrainingPairs
+from trainer.data.spelling import Spelling
+from trainer.data.splits import Example, Split
+from trainer.data.tokens import collator, tokenize
+from trainer.errors import UserError
+from trainer.models.load import count_weights
+from trainer.models.task import remember_task
+from trainer.settings.training import Settings
+from trainer.summarizers.extractive import Oracle
+from trainer.training.arguments import training_arguments, use_bf16
+from trainer.training.callbacks import MetricsFile, Progress, Schedule
+from trainer.training.checkpoints import TRAINER_STATE, Run, is_last, read_notes, step_of
+from trainer.training.forecast import forecast
+from trainer.training.loss import token_loss
+from trainer.training.plan import Plan
+from trainer.training.trainer import SummarizationTrainer
+
+# Bytes that a checkpoint holds for each weight: the weight itself, and what the optimizer remembers of it.
+CHECKPOINT_BYTES = {"adamw": 12, "adafactor": 5}
+
+
+def build_trainer(
+    settings: Settings,
+    run: Run,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Split,
+    validation: Split,
+) -> SummarizationTrainer:
+    """A trainer that is ready to run, the model told of its task.
+
+    Raises:
+        UserError: something can't be tokenised within the limits.
+    """
+    data, optimisation = settings.data, settings.optimisation
+    remember_task(model, tokenizer, data.prefix, data.max_source_length, settings.generation)
+    args = training_arguments(settings, len(train.examples))
+    plan = Plan.of(settings, len(train.examples), args.world_size)
+    tokens = tokenize(train.examples, tokenizer, data)
+    spelling = None if data.learn_unsupported else Spelling.of(tokenizer)
+    pairs = validation.examples[: settings.evaluation.max_eval_samples]
+    if optimisation.group_by_length:
+        sampler = LengthGroupedSampler(tokens.source_lengths, plan.batch_size, optimisation.seed)
+    else:
+        sampler = ShuffledSampler(len(tokens), optimisation.seed)
+    if args.world_size > 1:
+        sampler = EvenSampler(sampler, optimisation.train_batch_size * args.world_size)
+    if args.process_index == 0:
+        for note in tokens.notes():
+            print(note)
+        if optimisation.precision == "bf16" and not args.bf16:
+            where = "This GPU" if torch.cuda.is_available() else "This processor"
+            print(f"{where} does not compute in bfloat16, so --precision bf16 is set aside and fp32 is used.")
+    callbacks = [Schedule(sampler), MetricsFile(run.folder / "metrics.jsonl"), Progress(plan)]
+    if optimisation.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(optimisation.early_stopping_patience))
+    trainer = SummarizationTrainer(
+        model=model,
+        args=args,
+        data_collator=collator(tokenizer, model),
+        train_dataset=TrainingPairs(tokens, tokenizer.eos_token_id, spelling),
+        eval_dataset=tokenize(pairs, tokenizer, data),
+        processing_class=tokenizer,
+        compute_loss_func=partial(token_loss, label_smoothing=optimisation.label_smoothing),
+        callbacks=callbacks,
+        settings=settings,
+        run=run,
+        validation=pairs,
+        sampler=sampler,
+    )
+    for default in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(default)
+    return trainer
+
+
+def with_extracted(train: Split, share: float, seed: int) -> Split:
+    """The split with further pairs behind its own: articles drawn by `seed`, each with its oracle sentence as summary.
+
+    The oracle sentence is the one nearest to the reference (`Oracle`, Nallapati et al. 2017); an article that has no
+    word in common with its reference gets none.
+
+    Args:
+        share: of the articles, in [0, 1], that are drawn.
+    """
+    if not share:
+        return train
+    draw = np.random.default_rng(seed)
+    number = len(train.examples)
+    rows = np.sort(draw.choice(number, round(share * number), replace=False))
+    drawn = [train.examples[row] for row in rows]
+    oracle = Oracle([(pair.source, pair.target) for pair in drawn], most=1)
+    sentences = oracle.summarize([pair.source for pair in drawn])
+    added = [
+        Example(f"{pair.id}#extracted", pair.source, sentence.text)
+        for pair, sentence in zip(drawn, sentences, strict=True)
+        if sentence.text
+    ]
+    return replace(train, examples=[*train.examples, *added])
+
+
+def fit(
+    settings: Settings,
+    run: Run,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Split,
+    validation: Split,
+) -> None:
+    """Trains to the last step from wherever the run stands, and writes down which checkpoint is the best.
+
+    Raises:
+        Stopped: the loss is no longer a number. (What a full disk or memory raise, `explained` turns into sentences.)
+    """
+    last = run.last_checkpoint
+    train = with_extracted(train, settings.data.extracted_share, settings.optimisation.seed)
+    trainer = build_trainer(settings, run, model, tokenizer, train, validation)
+    first = trainer.is_world_process_zero()
+    plan = Plan.of(settings, len(train.examples), trainer.args.world_size)
+    if last is None or not is_last(last):
+        check_disk(settings, run, count_weights(model))
+        done = step_of(last) if last else 0
+        if last is not None:
+            trainer.seconds_before = read_notes(last)["seconds"]
+        if first:
+            run.forget_after(done)
+            if last is not None:
+                print(f"Going on from {last.name}.")
+        sentences = forecast(trainer, plan, done)
+        if first:
+            print(sentences, flush=True)
+        trainer.began = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    else:  # killed after the last step: there is nothing left to do but to note it
+        trainer.state = TrainerState.load_from_json(str(last / TRAINER_STATE))
+    if first:
+        run.mark_trained(training_record(trainer, plan))
+
+
+def training_record(trainer: SummarizationTrainer, plan: Plan) -> dict[str, Any]:
+    """What training did, for trained.json, results.json and the card; JSON values only."""
+    settings, state = trainer.settings, trainer.state
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    evaluations = [
+        {name.removeprefix("eval_"): value for name, value in entry.items()}
+        for entry in state.log_history
+        if "eval_loss" in entry
+    ]
+    return {
+        "best_checkpoint": f"checkpoint-{state.best_global_step}",
+        "best_step": state.best_global_step,
+        "best_metric": settings.evaluation.metric_for_best_model,
+        "best_value": state.best_metric,
+        "steps": state.global_step,
+        "planned_steps": plan.steps,
+        "epochs": round(state.epoch, 4),
+        "stopped_early": state.global_step < plan.steps,
+        "pairs_per_step": plan.batch_size,
+        "processes": trainer.args.world_size,
+        "seconds": round(read_notes(trainer.run.last_checkpoint)["seconds"], 1),
+        "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None,
+        "evaluations": evaluations,
+        "parameters": count_weights(trainer.model),
+        "precision": "bf16" if use_bf16(settings) else "fp32",
+        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
+    }
+
+
+def check_disk(settings: Settings, run: Run, weights: int) -> None:
+    """Raises `UserError` where the disk has no room for the checkpoints that will be there at one time."""
+    one = weights * CHECKPOINT_BYTES[settings.optimisation.optimizer]
+    there = len(list(run.folder.glob("checkpoint-*")))
+    needed = one * max(settings.run.save_total_limit + 2 - there, 1) + 4 * weights
+    free = shutil.disk_usage(run.folder).free
+    if free < needed:
+        raise UserError(
+            f"{run.folder} is on a disk with {free / 1e9:.1f} GB free, and the run will need {needed / 1e9:.1f} GB for "
+            "checkpoints and model. Free some space, choose another --output_dir, or lower --save_total_limit."
+        )
