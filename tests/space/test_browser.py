@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from space.views.summarise import examples
 from tests.screenshot import open_browser
 from tests.server import Server
-from tests.space.test_views import ARTICLES
+from tests.space.pages import ARTICLES
 
 pytestmark = pytest.mark.browser
 

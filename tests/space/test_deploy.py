@@ -11,8 +11,9 @@ import yaml
 from huggingface_hub import HfApi, SpaceCard, constants
 
 from space.deploy import ROOT, deploy, lay_out, main, space_files, space_readme
+from tests.hub.calls import Heard
 from tests.hub.double import Fault, Hub
-from tests.publishing.test_publish import QUICK, TOKEN, Heard, writes
+from tests.publishing.test_publish import QUICK, TOKEN, writes
 from trainer.errors import UserError
 
 MODEL = "tester/t5"

@@ -5,18 +5,17 @@ import json
 import pytest
 
 from tests.tiny import SMOKE, tiny_t5
-from trainer.data.splits import Example, Split
 from trainer.errors import UserError
 from trainer.models.task import Task, remember_task, task_of
 from trainer.settings.groups import GenerationSettings
 from trainer.summarizers.base import Summary
-from trainer.summarizers.extractive import Oracle
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.summarizers.support import best_supported
-from trainer.training.fit import with_extracted
 
 SOURCE = "Anna Vell said two boats sank in the harbour of Ellery on Monday. Nobody was hurt."
+
 ROWS = [json.loads(line) for line in (SMOKE / "validation.jsonl").read_text("utf-8").splitlines()]
+
 SOURCES = [row["document"] for row in ROWS][:6]
 
 
@@ -97,31 +96,3 @@ def test_more_candidates_than_beams_are_refused():
         GenerationSettings(num_beams=4, candidates=5)
     with pytest.raises(UserError, match="candidates is 0"):
         Seq2SeqSummarizer(*told(1), name="tiny", generation={"candidates": 0})
-
-
-def split() -> Split:
-    return Split("train", [Example(row["id"], row["document"], row["summary"]) for row in ROWS], dataset="smoke")
-
-
-def test_extracted_pairs_are_oracle_sentences_behind_the_pairs_themselves():
-    train = split()
-    n = len(train.examples)
-    more = with_extracted(train, 0.5, seed=3)
-    assert list(more.examples[:n]) == list(train.examples)
-    added = more.examples[n:]
-    assert len(added) == round(0.5 * n)  # each smoke article shares a word with its reference
-    by_id = {pair.id: pair for pair in train.examples}
-    for pair in added:
-        original = by_id[pair.id.removesuffix("#extracted")]
-        oracle = Oracle([(original.source, original.target)], most=1)
-        assert pair.source == original.source and pair.target == oracle.summarize([original.source])[0].text
-        assert pair.target in original.source and pair.target != original.target
-    assert with_extracted(train, 0.5, seed=3).fingerprint == more.fingerprint
-    assert with_extracted(train, 0.5, seed=4).fingerprint != more.fingerprint
-    assert with_extracted(train, 0.0, seed=3) is train
-    assert len(with_extracted(train, 1.0, seed=3).examples) == 2 * n
-
-
-def test_an_article_without_a_word_of_its_reference_gets_no_extracted_pair():
-    lone = Split("train", [Example("1", "Rain fell. Wind blew.", "zzz")], dataset="none")
-    assert len(with_extracted(lone, 1.0, seed=0).examples) == 1

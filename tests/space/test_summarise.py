@@ -1,45 +1,13 @@
 """What the page shows: from values to HTML, and nothing that a visitor types becomes markup."""
 
-from html.parser import HTMLParser
-
 import pytest
 
 from space import limits
 from space.engine import Engine
-from space.markup import escape, megabytes, signed
-from space.serving import STARTER_NAME, Status
-from space.views import status, summarise
-from space.views.status import status_line
+from space.views import summarise
+from tests.space.pages import ARTICLES, _Page
 from tests.tiny import tiny_t5
 from trainer.errors import UserError
-
-# What people paste, and what people try.
-ARTICLES = {
-    "plain": "The lantern was lifted.\n\n  Salt water had crept behind it, said Dr. Tennant: “£2.3m!”\n",
-    "markup": '<script>alert(1)</script><img src=x onerror="alert(2)"> &amp; &lt;b&gt; ${alert(3)} {{value}} `x`',
-    "control": "Bell\a, tab\t, return\r\nand \r alone, escape \x1b[31m, C1 \x85, form\f feed and more words.",
-    "direction": "\u202eRight to left override\u202c and \u200fmarks\u200e, \u2066isolates\u2069, \ufeffmore.",
-    "languages": "Инженеры поднимут фонарь. 工程师们将吊走灯笼。 سيرفع المهندسون الفانوس. Zażółć gęślą jaźń.",
-    "emoji": "Ships 🚢🚢 pass 👩‍🔬 the reef 🇫🇮 at night 🌃!",
-    "odd": "½ ﬁne Å Å \u00a0 \u2028 \u2029 zero\u200bwidth \ufffe end",
-    "word": "Lantern",
-}
-
-
-class _Page(HTMLParser):
-    """A page's text, its elements, and its scripts."""
-
-    def __init__(self, html: str):
-        super().__init__(convert_charrefs=True)
-        self.text, self.tags, self.inside = "", [], 0
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -170,45 +138,6 @@ def test_references_that_rouge_cannot_count():
 
 def test_surrogates_without_a_partner_become_the_replacement_character():
     assert limits.text("a\ud800b\udfffc", "article", 10) == "a\ufffdb\ufffdc"
-
-
-@pytest.mark.parametrize(
-    ("state", "says", "does_not_say"),
-    [
-        (Status("ada/t5"), ["Loading the first model"], []),
-        (Status("ada/t5", "asking", STARTER_NAME, parameters=3_140_000), ["starter", "3.1 million", "Asking"], []),
-        (
-            Status("ada/t5", "downloading", STARTER_NAME, done=37_000_000, total=242_000_000),
-            ["Fetching ada/t5: 37.0 MB of 242 MB"],
-            [],
-        ),
-        (Status("ada/t5", "loading", STARTER_NAME), ["Loading ada/t5"], []),
-        (
-            Status("ada/t5", "failed", STARTER_NAME, reason="there is no <b>network</b>."),
-            ["There is no <b>network</b>."],
-            [],
-        ),
-        (Status("ada/t5", "answering", "ada/t5", "0123456789"), ["Answering: ada/t5 0123456"], ["Fetching", "starter"]),
-    ],
-    ids=lambda value: value.phase if isinstance(value, Status) else "",
-)
-def test_status_line(state, says, does_not_say):
-    shown = _Page(status_line(state)).text
-    assert all(part in shown for part in says)
-    assert not any(part in shown for part in does_not_say)
-
-
-def test_the_status_is_looked_at_less_often_when_nothing_moves():
-    assert status.WHEN_SETTLED > 10 * status.WHILE_MOVING
-
-
-def test_numbers():
-    assert [signed(value) for value in (1.234, -0.5, -0.001, 0)] == ["+1.23", "−0.50", "0.00", "0.00"]
-    assert [megabytes(size) for size in (12_340_000, 242_000_000, 3_100_000_000)] == ["12.3 MB", "242 MB", "3.1 GB"]
-
-
-def test_escape():
-    assert escape("<a b=\"c\" d='e'>&\r\0") == "&lt;a b=&quot;c&quot; d=&#x27;e&#x27;&gt;&amp;&#13;\ufffd"
 
 
 def test_there_are_three_examples():

@@ -1,0 +1,154 @@
+"""Pre-training end to end on the smoke texts: a kill and a resume, cool-downs, and a model that others load."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from tests.pretraining.recipe import RECIPE, flags
+from tests.tiny import tiny_tokenizer
+from trainer import pretrain
+from trainer.errors import UserError
+from trainer.pretraining.loop import TrainingState, build_model
+from trainer.settings.pretraining import PretrainSettings, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_resumed_runs_log_has_no_step_twice(tmp_path, recipe):
+    assert pretrain.main(flags(recipe, tmp_path, "--max_steps", "10")) == 0
+    with (tmp_path / "log.jsonl").open("a") as log:  # as a kill leaves it between two checkpoints
+        log.write('{"step": 15}\n{"step": 20, "lo')
+    assert pretrain.main(flags(recipe, tmp_path, "--max_steps", "20")) == 0
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [5, 10, 15, 20] and all("loss" in line for line in lines)
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, recipe):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert pretrain.main(flags(recipe, whole, "--max_steps", "24")) == 0
+    command = [sys.executable, str(ROOT / "trainer" / "pretrain.py"), *flags(recipe, broken, "--max_steps", "24")]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not (broken / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert torch.load(broken / "checkpoint.pt", weights_only=True)["step"] < 24
+    (broken / "checkpoint.partial").write_bytes(b"half-written")
+    assert pretrain.main(flags(recipe, broken, "--max_steps", "24")) == 0
+    expected = torch.load(whole / "checkpoint.pt", weights_only=True)
+    found = torch.load(broken / "checkpoint.pt", weights_only=True)
+    assert found["step"] == expected["step"] == 24
+    assert found["tokens"] == expected["tokens"]
+    assert all(torch.equal(found["model"][name], tensor) for name, tensor in expected["model"].items())
+
+
+def test_a_cooldown_writes_a_model_that_others_load_and_leaves_the_run_as_it_was(tmp_path, recipe, capsys):
+    assert pretrain.main(flags(recipe, tmp_path, "--max_steps", "20")) == 0
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    assert pretrain.main(flags(recipe, tmp_path, "--cooldown_steps", "10")) == 0
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert model.dtype == torch.bfloat16 and model.config.vocab_size == len(tokenizer) == 600
+    inputs = tokenizer("summarize: The lighthouse was repaired.", return_tensors="pt")
+    written = model.generate(**inputs, max_new_tokens=5)
+    assert written.shape[0] == 1
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25, 30]
+    assert set(lines[1]) >= {"validation_copy", "validation_span", "validation_lead"}
+    assert lines[-1]["tokens"] > lines[0]["tokens"] > 0
+
+
+def test_a_killed_cooldown_goes_on_to_the_weights_of_an_unbroken_one(tmp_path, recipe):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        assert pretrain.main(flags(recipe, folder, "--max_steps", "5")) == 0
+    cooldown = flags(recipe, broken, "--cooldown_steps", "20")
+    assert pretrain.main(flags(recipe, whole, "--cooldown_steps", "20")) == 0
+    assert not (whole / "cooldown.pt").exists()
+    first = subprocess.Popen([sys.executable, str(ROOT / "trainer" / "pretrain.py"), *cooldown], cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (broken / "cooldown.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert 5 < torch.load(broken / "cooldown.pt", weights_only=True)["step"] < 25
+    assert torch.load(broken / "checkpoint.pt", weights_only=True)["step"] == 5
+    assert pretrain.main(cooldown) == 0
+    assert (broken / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
+    # Its minutes over, a cool-down leaves its checkpoint and no model that is not finished.
+    for path in (broken / "model").iterdir():
+        path.unlink()
+    assert pretrain.main([*cooldown, "--max_minutes", "0"]) == 0
+    assert not list((broken / "model").iterdir()) and (broken / "cooldown.pt").exists()
+    # Another cool-down is no continuation of that one.
+    assert pretrain.main(flags(recipe, broken, "--cooldown_steps", "10")) == 0
+    steps = [json.loads(line)["step"] for line in (broken / "log.jsonl").read_text("utf-8").splitlines()]
+    assert steps == [5, 10, 15]
+
+
+def test_a_run_starts_with_a_given_models_weights_and_vocabulary(tmp_path, recipe, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert pretrain.main(flags(recipe, first, "--cooldown_steps", "10")) == 0
+    again = flags(recipe, second, "--model", str(first / "model"))
+    assert pretrain.main([*again, "--max_steps", "0"]) == 0
+    given = AutoModelForSeq2SeqLM.from_pretrained(first / "model").state_dict()
+    stored = torch.load(second / "checkpoint.pt", weights_only=True)
+    assert all(tensor.dtype == torch.float32 for tensor in stored["model"].values())
+    assert all(torch.equal(stored["model"][name], tensor.float()) for name, tensor in given.items())
+    assert stored["exercise_end"] == 0  # it can copy already
+    assert pretrain.main([*again, "--cooldown_steps", "10"]) == 0
+    vocabulary = "model/tokenizer.json"
+    assert (second / vocabulary).read_bytes() == (first / vocabulary).read_bytes()
+    model = AutoModelForSeq2SeqLM.from_pretrained(second / "model")
+    assert not torch.equal(model.state_dict()["shared.weight"], given["shared.weight"])
+    assert model.config.dropout_rate == 0.1
+    assert pretrain.main([*again, "--d_model", "48", "--output_dir", str(tmp_path / "third")]) == 2
+    assert "but the settings say" in capsys.readouterr().err
+    assert pretrain.main(flags(recipe, second, "--model", str(tmp_path / "nowhere"))) == 2
+    assert "no config.json is there" in capsys.readouterr().err
+
+
+def test_the_rate_rises_stays_and_falls_to_zero(recipe, tmp_path):
+    settings = parse(flags(recipe, tmp_path, "--cooldown_steps", "10"))
+    state = TrainingState(build_model(settings, tiny_tokenizer()), settings)
+    rates = []
+    for state.step in range(40):
+        if state.step == 30:
+            state.cooldown_start = 30
+        rates.append(state.schedule())
+    assert rates[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+    assert rates[29:32] == pytest.approx([1, 1, 0.9])
+    assert rates[39] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--recipe", "nonsense"], "recipe 'nonsense' does not exist"),
+        (["--d_model", "48"], "but the settings say"),
+        (["--learning_rat", "1"], "there is no flag or value --learning_rat 1"),
+    ],
+)
+def test_wrong_settings_are_refused_in_a_sentence(tmp_path, recipe, capsys, more, message):
+    assert pretrain.main(flags(recipe, tmp_path, "--max_steps", "1")) == 0
+    assert pretrain.main([*flags(recipe, tmp_path), *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_names_in_a_recipe_are_refused(tmp_path):
+    path = tmp_path / "typo.yaml"
+    path.write_text(RECIPE + "learning_rat: 1\n", "utf-8")
+    with pytest.raises(UserError, match="unknown settings learning_rat"):
+        parse(flags(path, tmp_path))
+    with pytest.raises(UserError, match=r"shares\.leed is unknown"):
+        PretrainSettings(text_dir=".", texts={"a": {}}, shares={"leed": 1})

@@ -1,0 +1,110 @@
+"""A system over a split, in memory."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from tests.scoring.pairs import SPLIT
+from trainer.errors import UserError
+from trainer.runtime.environment import git_commit
+from trainer.scoring.in_memory import evaluate_system
+from trainer.scoring.records import Metric
+from trainer.summarizers.base import Summary
+from trainer.summarizers.extractive import LeadN
+from trainer.summarizers.seq2seq import Seq2SeqSummarizer
+
+
+class TestEvaluate:
+    def test_lead_1_by_hand(self):
+        evaluation, predictions = evaluate_system(LeadN(1), SPLIT, bootstrap_samples=200, bootstrap_seed=5)
+        assert [line.prediction for line in predictions] == [
+            "The cat sat.",
+            "Rain fell all day.",
+            "Prices rose.",
+        ]
+        metrics = evaluation.metrics
+        # 1; 0; "prices rose" in "prices and wages rose": P 1, R 1/2, F1 2/3
+        assert metrics["rouge1_fmeasure"].value == pytest.approx((1 + 0 + 2 / 3) / 3)
+        assert metrics["rouge1_precision"].value == pytest.approx(2 / 3)
+        assert metrics["rouge1_recall"].value == pytest.approx((1 + 1 / 2) / 3)
+        assert metrics["rouge2_fmeasure"].value == pytest.approx(1 / 3)
+        assert metrics["rougeL_fmeasure"].value == pytest.approx((1 + 2 / 3) / 3)
+        assert metrics["summary_words"].value == 3.0
+        assert metrics["reference_words"].value == pytest.approx(10 / 3)
+        assert metrics["source_words"].value == pytest.approx((7 + 7 + 5) / 3)
+        assert metrics["compression"].value == pytest.approx((7 / 3 + 7 / 4 + 5 / 2) / 3)
+        assert metrics["coverage"].value == 1.0
+        assert (metrics["unfinished_share"].value, metrics["empty_share"].value) == (0.0, 0.0)
+        assert metrics["summary_tokens"] == Metric(None, None, None, 0, metrics["summary_tokens"].signature)
+        assert all(figure.low <= figure.value <= figure.high for figure in metrics.values() if figure.value is not None)
+        assert evaluation.data == {
+            "dataset": "user/news",
+            "config": None,
+            "split": "test",
+            "revision": "0" * 40,
+            "fingerprint": SPLIT.fingerprint,
+            "n": 3,
+            "skipped": 0,
+        }
+        assert evaluation.interval == {
+            "method": "bootstrap percentile",
+            "samples": 200,
+            "seed": 5,
+            "confidence": 0.95,
+        }
+        assert (evaluation.system, evaluation.model, evaluation.seed) == ("lead-1", None, None)
+        assert evaluation.commit == git_commit()
+
+    def test_every_metric_of_the_issue_is_there(self):
+        names = set(evaluate_system(LeadN(3), SPLIT, bootstrap_samples=100)[0].metrics)
+        assert {
+            f"{kind}_{part}"
+            for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")
+            for part in ("precision", "recall", "fmeasure")
+        } <= names
+        assert {"summary_words", "source_words", "compression", "empty_share", "unfinished_share"} <= names
+        assert {"repeated_trigram_share", "coverage", "density"} <= names
+        assert {f"novel_{n}grams" for n in range(1, 5)} <= names
+
+    def test_predictions_hold_each_examples_own_scores_as_json(self):
+        _, predictions = evaluate_system(LeadN(1), SPLIT, bootstrap_samples=100)
+        line = json.loads(json.dumps(asdict(predictions[2]), allow_nan=False))
+        assert (line["system"], line["id"], line["reference"]) == ("lead-1", "c", "Prices and wages rose.")
+        assert line["scores"]["rouge1_fmeasure"] == pytest.approx(2 / 3)
+        assert line["scores"]["novel_4grams"] is None  # two words have no 4-gram
+
+    def test_a_model_is_measured_with_what_it_says_of_itself(self, tiny):
+        system = Seq2SeqSummarizer(*tiny, name="tiny", generation={"max_new_tokens": 5}, batch_size=2)
+        evaluation, predictions = evaluate_system(system, SPLIT, bootstrap_samples=100)
+        assert evaluation.decoding == system.decoding()
+        assert evaluation.number_format == "fp32"
+        assert evaluation.metrics["summary_tokens"].value == sum(line.tokens_written for line in predictions) / 3
+        assert evaluation.metrics["unfinished_share"].value == sum(not line.finished for line in predictions) / 3
+        assert evaluation.metrics["source_cut_share"].value == 0.0
+
+    def test_blocks_and_progress(self):
+        seen, told = [], []
+
+        class Watched(LeadN):
+            def summarize(self, sources):
+                seen.append(len(sources))
+                return super().summarize(sources)
+
+        evaluate_system(
+            Watched(1), SPLIT, bootstrap_samples=100, block_size=2, progress=lambda *done: told.append(done)
+        )
+        assert (seen, told) == ([2, 1], [(2, 3), (3, 3)])
+
+    def test_empty_summaries_score_zero_and_are_counted(self):
+        class Silent(LeadN):
+            def summarize(self, sources):
+                return [Summary("", None, 1, 1) for _ in sources]
+
+        metrics = evaluate_system(Silent(1), SPLIT, bootstrap_samples=100)[0].metrics
+        assert (metrics["empty_share"].value, metrics["rougeLsum_fmeasure"].value) == (1.0, 0.0)
+        assert (metrics["compression"].value, metrics["compression"].n) == (None, 0)
+
+    def test_no_examples_are_refused(self):
+        with pytest.raises(UserError, match="test split of user/news has no examples"):
+            evaluate_system(LeadN(1), replace(SPLIT, examples=[]))

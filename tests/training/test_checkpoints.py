@@ -1,0 +1,101 @@
+"""Which checkpoints count, which are kept, and which run a folder is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import settings_for
+from trainer.errors import UserError
+from trainer.training.checkpoints import Run, checkpoints, is_whole, rotate, seal, step_of, sweep
+
+
+def fake_checkpoint(folder: Path, step: int) -> Path:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    for name in ("model.safetensors", "optimizer.pt", "trainer_state.json"):
+        (path / name).write_text(f"{name} {step}" * 10)
+    return path
+
+
+def test_a_checkpoint_is_whole_only_as_it_was_sealed(tmp_path):
+    path = fake_checkpoint(tmp_path, 5)
+    assert not is_whole(path)
+    seal(path, seconds=1.5)
+    assert is_whole(path)
+    for change in (
+        lambda: (path / "optimizer.pt").write_text("cut"),
+        lambda: (path / "optimizer.pt").unlink(),
+        lambda: (path / "complete.json").write_text("{"),
+        lambda: (path / "complete.json").write_text("[]"),
+        lambda: (path / "complete.json").write_text('{"files": {}}'),
+        lambda: (path / "complete.json").unlink(),
+    ):
+        shutil.rmtree(path)
+        seal(fake_checkpoint(tmp_path, 5), seconds=1.5)
+        assert is_whole(path)
+        change()
+        assert not is_whole(path) and checkpoints(tmp_path) == []
+    assert sweep(tmp_path) == [path] and not path.exists()
+
+
+def test_rotation_keeps_the_newest_and_the_best(tmp_path):
+    for step in (2, 10, 8, 30):
+        seal(fake_checkpoint(tmp_path, step))
+    fake_checkpoint(tmp_path, 40)  # being written, or cut short: doesn't count, isn't touched
+    (tmp_path / "checkpoint-notes").mkdir()
+    rotate(tmp_path, keep=2, best_step=2)
+    assert [step_of(path) for path in checkpoints(tmp_path)] == [2, 10, 30], "by number, not by name or date"
+    rotate(tmp_path, keep=1, best_step=30)
+    assert [step_of(path) for path in checkpoints(tmp_path)] == [30]
+    rotate(tmp_path, keep=0, best_step=None)
+    assert [step_of(path) for path in checkpoints(tmp_path)] == [30], "never the last one"
+    assert (tmp_path / "checkpoint-40").is_dir() and (tmp_path / "checkpoint-notes").is_dir()
+
+
+def test_a_run_goes_on_only_with_its_own_settings(tmp_path, capsys):
+    folder = tmp_path / "run"
+    run = Run.open(settings_for(folder, "--seed", "1"))
+    run.check_data({"train": "aa", "validation": "bb"})
+    assert Run.open(settings_for(folder, "--seed", "1", "--push", "--save_every", "7")) == run
+    with pytest.raises(UserError) as error:
+        Run.open(settings_for(folder, "--seed", "2", "--num_beams", "4"), processes=2)
+    said = str(error.value)
+    assert "--seed: 1 -> 2" in said and "--num_beams: 1 -> 4" in said and "processes: 1 -> 2" in said
+    assert "learning_rate" not in said and "--from_start" in said
+    run.check_data({"train": "aa", "validation": "bb"})
+    with pytest.raises(UserError, match="The validation pairs are not those"):
+        run.check_data({"train": "aa", "validation": "cc"})
+
+    seal(fake_checkpoint(folder, 3))
+    fake_checkpoint(folder, 6)
+    run = Run.open(settings_for(folder, "--seed", "1"))
+    assert run.last_checkpoint.name == "checkpoint-3"
+    assert "checkpoint-6 was cut short" in capsys.readouterr().out
+
+    (folder / "model").mkdir()
+    (folder / "model" / "results.json").write_text("precious")
+    run = Run.open(settings_for(folder, "--seed", "2", "--from_start"))
+    assert run.last_checkpoint is None and not run.finished
+    assert (tmp_path / "run.old-1" / "model" / "results.json").read_text() == "precious"
+    Run.open(settings_for(folder, "--seed", "3", "--from_start"))
+    assert (tmp_path / "run.old-2" / "settings.json").is_file()
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    seal(fake_checkpoint(tmp_path, 3))
+    with pytest.raises(UserError, match="no run of this trainer's"):
+        Run.open(settings_for(tmp_path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="can't be made"):
+        Run.open(settings_for(tmp_path / "file"))
+
+
+def test_metrics_of_steps_that_are_done_again_are_cut_off(tmp_path):
+    run = Run.open(settings_for(tmp_path))
+    lines = [json.dumps({"step": step, "loss": 1.0}) for step in (1, 2, 3, 4)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 5, "lo')
+    run.forget_after(3)
+    kept = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in kept] == [1, 2, 3]
