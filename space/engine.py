@@ -16,6 +16,7 @@ import torch
 
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
+from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
 from trainer.models.load import load_model
@@ -138,7 +139,7 @@ class Engine:
             tokens_total=summary.tokens_total,
             tokens_written=summary.tokens_written or 0,
             finished=summary.finished,
-            unknown=self._unknown(summarizer.prefix + article, summary.tokens_read),
+            unknown=self._unknown(article, summarizer.prefix, summary.tokens_read),
             decoding=summarizer.decoding(),
             seconds=time.perf_counter() - start,
         )
@@ -174,8 +175,8 @@ class Engine:
             batch_size=1,
         )
 
-    def _unknown(self, source: str, tokens_read: int) -> int:
-        ids = self._tokenizer(source, verbose=False)["input_ids"][: tokens_read - 1]
+    def _unknown(self, article: str, prefix: str, tokens_read: int) -> int:
+        ids = encode(self._tokenizer, [article], prefix=prefix, limit=tokens_read)[0].ids
         return ids.count(self._tokenizer.unk_token_id)
 
     def _remember(self, key: tuple, compute: Callable[[], T]) -> T:

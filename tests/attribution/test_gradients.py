@@ -219,10 +219,12 @@ def test_offsets_count_from_the_article(tiny):
 
 
 def test_special_tokens_spelled_out_are_the_articles(tiny):
-    result = explain(*tiny, "a </s> b <pad> c", "d", n_steps=4)
-    ends = [i for i, piece in enumerate(result.pieces) if piece == "</s>"]
-    assert len(ends) == 2 and result.offsets[ends[0]] == (2, 6) and result.offsets[ends[1]] is None
-    assert result.scores[result.pieces.index("<pad>")] == 0.0  # it is its own baseline
+    article = "a </s> b <pad> c"
+    result = explain(*tiny, article, "d", n_steps=4)
+    assert result.pieces.count("</s>") == 1 and "<pad>" not in result.pieces
+    offsets = [offset for offset in result.offsets if offset is not None]
+    read = {place for start, end in offsets for place in range(start, end)}
+    assert read >= {place for place, character in enumerate(article) if character != " "}
 
 
 def test_one_piece(tiny):

@@ -1,6 +1,7 @@
 """Reading pairs from local files, and what is said of bad ones."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -87,8 +88,73 @@ class TestLocalFiles:
         path = tmp_path / "a.csv"
         path.write_bytes(mark + b"document,summary\nThe mill burns.,Fire.\n")
         assert read(path).examples == [Example("1", "The mill burns.", "Fire.")]
-        path.write_bytes("document,summary\n".encode("utf-16"))
-        assert refusal(path) == f"{path} is UTF-16: save it as UTF-8."
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+    def test_utf16_with_and_without_its_mark(self, tmp_path, encoding):
+        pair = {"document": "渡し船が沈んだ。😀\nÄ", "summary": "Fähre"}
+        path = tmp_path / "a.jsonl"
+        path.write_bytes((json.dumps(pair, ensure_ascii=False) + "\n").encode(encoding))
+        assert read(path).examples == [Example("1", *pair.values())]
+        path = tmp_path / "a.csv"
+        path.write_bytes("標題,document,summary\r\n一,渡し船,Fähre\r\n".encode(encoding))
+        assert read(path).examples == [Example("1", "渡し船", "Fähre")]
+        path.write_bytes("document,summary\na,b\n".encode(encoding)[:-1])
+        assert "looks like UTF-16 and is not: truncated data" in refusal(path)
+
+    def test_utf8_without_latin_letters_is_not_taken_for_utf16(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_bytes("文,要\n渡し船,沈\n".encode())
+        assert read(path, source_column="文", target_column="要").examples == [Example("1", "渡し船", "沈")]
+
+    @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.CSV.GZ", "a.parquet", "a.parquet.gz"])
+    def test_gzip_under_any_name(self, tmp_path, name):
+        plain = {"jsonl": jsonl, "csv": lambda path, pair: csv_file(path, list(pair), list(pair.values()))}
+        plain["parquet"] = lambda path, pair: parquet(path, **{key: [value] for key, value in pair.items()})
+        made = plain[name.lower().split(".")[1]](tmp_path / "plain", FERRY)
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(made.read_bytes()))
+        assert read(path).examples == [Example(*FERRY.values())]
+        path.write_bytes(gzip.compress(made.read_bytes())[:-12])
+        assert f"{path} is a broken gzip file: " in refusal(path)
+
+    @pytest.mark.parametrize("separator", [";", "\t", "|"])
+    @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+    def test_other_separators(self, tmp_path, separator, name):
+        path = tmp_path / name
+        lines = [
+            ["id", "document", "summary"],
+            ["7", f'"Salt, wind{separator} ""and"" rain.\nMore."', "Storm, it said."],
+        ]
+        path.write_text("".join(separator.join(line) + "\n" for line in lines), "utf-8")
+        assert read(path).examples == [Example("7", f'Salt, wind{separator} "and" rain.\nMore.', "Storm, it said.")]
+        message = refusal(path, target_column="sumary")
+        assert "no column 'sumary'; there are 'id', 'document', 'summary' (did you mean 'summary'?)" in message
+
+    def test_a_comma_is_tried_first(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("document;summary,document,summary\nx,a;b,c\n", "utf-8")
+        assert read(path).examples == [Example("1", "a;b", "c")]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            ",document,,summary\n0,a,x,b\n1,c,y,d\n",  # an index of pandas, and another column without a name
+            "document,summary,\na,b,\nc,d,\n",
+            "document,summary,\na,b\nc,d\n",
+            "document,summary\na,b,\nc,d,,\n",
+            "document,summary, ,\na,b,x,\nc,d,,y\n",
+        ],
+    )
+    def test_columns_without_a_name_and_trailing_commas(self, tmp_path, text):
+        path = tmp_path / "a.csv"
+        path.write_text(text, "utf-8")
+        assert read(path).examples == [Example("1", "a", "b"), Example("2", "c", "d")]
+        assert "''" not in refusal(path, source_column="text")
+
+    def test_home_folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        jsonl(tmp_path / "a.jsonl", FERRY)
+        assert read(Path("~/a.jsonl")).examples == [Example(*FERRY.values())]
 
     def test_a_text_may_be_longer_than_the_csv_module_likes(self, tmp_path):
         before = csv.field_size_limit()
@@ -178,6 +244,22 @@ class TestBadRows:
             f"{path}, line 3: a quote that opens here is never closed: lines 3 to 4 are lost."
         )
         assert len(read(path, skip_bad_rows=True)) == 1
+
+    def test_lines_lost_to_a_quote_are_counted(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text('document,summary\na,b\n"c,d\ne,f\ng,"h"\ni,j\n', "utf-8")
+        split = read(path, skip_bad_rows=True)
+        assert [example.source for example in split.examples] == ["a", "i"]
+        assert split.notes()[0].endswith("1 of 3 rows skipped as bad (3 lines):")
+        assert "line 3: broken CSV: ',' expected after '\"': lines 3 to 5 are lost" in split.notes()[1]
+
+    @pytest.mark.parametrize("end", ["", 'x,"y"\nz,z\n'])
+    def test_a_quote_that_swallows_many_lines_is_not_passed_over(self, tmp_path, end):
+        path = tmp_path / "a.csv"
+        path.write_text('document,summary\na,b\n"c,d\n' + "e,f\n" * 9 + end, "utf-8")
+        message = refusal(path, skip_bad_rows=True)
+        assert message.startswith(f"{path}, line 3: ") and "lines 3 to 1" in message
+        assert message.endswith("So many lines are more than one bad row, so they are not left out: mend the quote.")
 
     def test_csv_header(self, tmp_path):
         message = refusal(csv_file(tmp_path / "a.csv", ["Document", "abstract"], ["d", "s"]))

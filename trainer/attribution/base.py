@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from trainer.data.encoding import encode
 from trainer.errors import UserError
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -66,9 +67,6 @@ def read_source(tokenizer: PreTrainedTokenizerBase, article: str, *, prefix: str
     A piece that has characters of both prefix and article counts as the article's. A surrogate without its
     partner (broken JSON can hold one; no tokenizer takes it) is read as U+FFFD: offsets stay the article's.
 
-    Known limit: where the article spells out a special token (`<extra_id_0>`) and characters follow that the
-    tokenizer drops (control characters), tokenizers 0.23 gives offsets that are too small by their number.
-
     Raises:
         UserError: the article is empty, holds nothing that the vocabulary keeps, or the limit leaves no room
             for it; the tokenizer is not a fast one and so knows no offsets.
@@ -76,32 +74,27 @@ def read_source(tokenizer: PreTrainedTokenizerBase, article: str, *, prefix: str
     _check_fast(tokenizer)
     if not article.strip():
         raise UserError("The article is empty: there is no text to explain the summary by.")
-    # Never truncation=True here: it is state of the tokenizer that all threads share, not of this call.
-    encoding = tokenizer(prefix + _readable(article), return_offsets_mapping=True, truncation=False, verbose=False)
-    ids, offsets = list(encoding["input_ids"]), list(encoding["offset_mapping"])
-    # `</s>` typed in the text has a sequence id; the one that the tokenizer adds has none.
-    added = sum(sequence is None for sequence in encoding.sequence_ids(0))
-    body = len(ids) - added
+    encoded = encode(tokenizer, [_readable(article)], prefix=prefix, limit=max_source_length)[0]
+    offsets, added = encoded.encoding.offsets, encoded.tail
+    body, kept = encoded.total - added, len(encoded.body)
     prefix_pieces = sum(stop <= len(prefix) for _, stop in offsets[:body])
     if body == prefix_pieces:
         raise UserError("The article holds no text that this model's vocabulary can read.")
-    kept = min(body, max_source_length - added)
     if kept <= prefix_pieces:
         raise UserError(
             f"max_source_length is {max_source_length}: with a prefix of {prefix_pieces} tokens and {added} "
             f"for the end it must be at least {prefix_pieces + added + 1}, or nothing of the article is read."
         )
-    ids = ids[:kept] + ids[body:]
     return Source(
-        ids=tuple(ids),
-        pieces=tuple(tokenizer.convert_ids_to_tokens(ids)),
+        ids=tuple(encoded.ids),
+        pieces=tuple(tokenizer.convert_ids_to_tokens(encoded.ids)),
         offsets=(
             *[None] * prefix_pieces,
             *_within(offsets[prefix_pieces:kept], len(prefix), len(article)),
             *[None] * added,
         ),
         prefix_pieces=prefix_pieces,
-        tokens_total=body + added,
+        tokens_total=encoded.total,
     )
 
 
@@ -113,9 +106,9 @@ def read_target(tokenizer: PreTrainedTokenizerBase, summary: str, *, max_target_
             probability of half a summary would pass for that of the whole).
     """
     _check_fast(tokenizer)
-    encoding = tokenizer(text_target=_readable(summary), truncation=False, verbose=False)
-    ids = tuple(encoding["input_ids"])
-    if all(sequence is None for sequence in encoding.sequence_ids(0)):
+    encoded = encode(tokenizer, [_readable(summary)])[0]
+    ids = tuple(encoded.ids)
+    if not encoded.body:
         raise UserError("The summary is empty: there is nothing to explain.")
     if len(ids) > max_target_length:
         raise UserError(

@@ -14,6 +14,8 @@ from trainer.data.splits import BadRow, Example
 from trainer.errors import UserError
 from trainer.settings.groups import DataSettings
 
+SWALLOWED = 10  # lines that a broken CSV row may take; more are rows lost to a quote that is not closed
+
 Keep = MutableSequence[Example] | None
 
 Prepare = Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
@@ -41,7 +43,11 @@ def collect_examples(
             examples.append(_example(values, data, number=read))
             named = named or data.id_column in values
         except Bad as reason:
-            bad = BadRow(file, unit, number, str(reason))
+            bad = BadRow(file, unit, number, str(reason), reason.lines)
+            if bad.lines >= SWALLOWED:
+                raise UserError(
+                    f"{bad}. So many lines are more than one bad row, so they are not left out: mend the quote."
+                ) from None
             if not data.skip_bad_rows:
                 raise UserError(f"{bad}. Mend it, or leave bad rows out with --skip_bad_rows.") from None
             skipped.append(bad)

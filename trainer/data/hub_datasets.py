@@ -12,6 +12,7 @@ from trainer.data.checks import unknown_name
 from trainer.errors import UserError
 from trainer.hub.explain import explain
 from trainer.hub.patience import Patience, Say, retry
+from trainer.runtime.files import table_kind
 from trainer.settings.groups import DataSettings
 
 # Where the Hub keeps the Parquet copy that it once made with the loading script on `main`.
@@ -24,8 +25,7 @@ FIRST_QUESTION = Patience(total=15.0)
 
 
 def check_name(name: str) -> None:
-    is_file = Path(name).suffix.lower() in (".jsonl", ".json", ".csv", ".parquet")
-    if is_file or name.startswith((".", "/", "~")):
+    if table_kind(Path(name)) or name.startswith((".", "/", "~")):
         raise UserError(
             f"--dataset is {name!r}: that is for a name on the Hub. Local files go into --train_file, "
             "--validation_file and --test_file."

@@ -48,7 +48,7 @@ def load_split(
                 f"--{split}_file is not given. Local data is not split behind your back: "
                 f"put the {split} pairs in a file of their own and name it."
             )
-        return _local_split(Path(path), data, split, limit, keep, prepare)
+        return _local_split(Path(path).expanduser(), data, split, limit, keep, prepare)
     return _hub_split(data, split, limit, say, keep, prepare)
 
 

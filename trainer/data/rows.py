@@ -3,24 +3,37 @@
 The readers of `datasets` turn a missing column into None, "N/A" in a CSV file into None and whole numbers
 into fractions, and count lines within a block, so that nobody learns which row was bad. Here a row that
 cannot be read comes as a `Bad` in its place, and reading goes on behind it.
+
+Read as they are: gzip under any name, UTF-8 and UTF-16 with and without a byte order mark, and tables separated by
+commas, semicolons, tabs or bars.
 """
 
 import csv
+import gzip
+import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer.errors import UserError
+from trainer.runtime.files import table_kind
+
+SEPARATORS = (",", ";", "\t", "|")
 
 
 class Bad(Exception):
-    """Why a row cannot be used."""
+    """Why a row cannot be used, and how many lines of the file it takes."""
+
+    def __init__(self, reason: str, lines: int = 1) -> None:
+        super().__init__(reason)
+        self.lines = lines
 
 
 # The line (JSONL, CSV) or row (Parquet) from 1, and the columns or what is wrong.
@@ -38,19 +51,58 @@ def read_rows(path: Path, choose: Choose) -> tuple[Rows, Literal["line", "row"]]
         UserError: the file is none of the three kinds, or cannot be read as a whole. (Some of it while
         iterating.) OSError: there is no such file, or it may not be read.
     """
-    kinds: dict[str, tuple[Callable[[Path, Choose], Rows], Literal["line", "row"]]] = {
-        ".jsonl": (_jsonl, "line"),
-        ".json": (_jsonl, "line"),
-        ".csv": (_csv, "line"),
-        ".parquet": (_parquet, "row"),
-    }
-    if path.suffix.lower() not in kinds:
+    kind_of_file = table_kind(path)
+    if kind_of_file is None:
         raise UserError(f"{path} must end in .jsonl, .csv or .parquet.")
+    with path.open("rb"):
+        pass  # that it may not be read should be known now
+    if kind_of_file == ".parquet":
+        return _whole(path, _parquet(path, choose)), "row"
+    return _whole(path, (_csv if kind_of_file in (".csv", ".tsv") else _jsonl)(path, choose)), "line"
+
+
+def _whole(path: Path, rows: Rows) -> Rows:
+    """The rows; a file whose compression or encoding breaks in the middle ends in a sentence."""
+    try:
+        yield from rows
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is a broken gzip file: {str(error).rstrip('.')}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} looks like UTF-16 and is not: {error.reason} at byte {error.start}.") from error
+
+
+@contextmanager
+def _bytes(path: Path) -> Iterator[BinaryIO]:
+    """The file's content, decompressed where it begins as gzip does, whatever its name."""
     with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise UserError(f"{path} is UTF-16: save it as UTF-8.")
-    read, unit = kinds[path.suffix.lower()]
-    return read(path, choose), unit
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if packed:
+            with gzip.open(file) as content:
+                yield content
+        else:
+            yield file
+
+
+@contextmanager
+def _text(path: Path, newline: str) -> Iterator[TextIO]:
+    """The file's content as text. Bytes that are no UTF-8 come as lone surrogates and spoil one row, not the file."""
+    with _bytes(path) as file:
+        start = file.read(200)
+        file.seek(0)
+        encoding = _utf16(start)
+        errors = "surrogatepass" if encoding else "surrogateescape"
+        with io.TextIOWrapper(file, encoding or "utf-8-sig", errors, newline) as text:
+            yield text
+
+
+def _utf16(start: bytes) -> str | None:
+    """The kind of UTF-16 that a file with these first bytes has: by its mark, or by the zero bytes of Latin letters."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    zeros = {"utf-16-be": start[0::2].count(0), "utf-16-le": start[1::2].count(0)}
+    encoding = max(zeros, key=zeros.get)
+    return encoding if zeros[encoding] > max(len(start) / 20, 4 * min(zeros.values())) else None
 
 
 def kind(value: Any) -> str:
@@ -63,20 +115,22 @@ def kind(value: Any) -> str:
 
 def _jsonl(path: Path, choose: Choose) -> Rows:
     """One JSON object a line; empty lines are passed over, and a byte order mark at the start."""
-    with path.open("rb") as file:
+    with _text(path, newline="\n") as file:
         for number, line in enumerate(file, start=1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
             if line.strip():
-                yield number, _json_object(line.rstrip(b"\r\n"))
+                yield number, _json_object(line.rstrip("\r\n"))
 
 
-def _json_object(line: bytes) -> dict[str, Any] | Bad:
-    array = " (the file looks like one JSON array: JSONL has one object a line)" if line[:1] == b"[" else ""
+def _json_object(line: str) -> dict[str, Any] | Bad:
+    array = " (the file looks like one JSON array: JSONL has one object a line)" if line[:1] == "[" else ""
     try:
-        value = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return Bad(f"not UTF-8 (byte 0x{line[error.start]:02x} at position {error.start + 1} of the line)")
+        line.encode("utf-8")
+        value = json.loads(line)
+    except UnicodeEncodeError as error:
+        before, code = line[: error.start].encode("utf-8"), ord(line[error.start])
+        if 0xDC80 <= code <= 0xDCFF:  # Python's own mark for a byte that it could not decode
+            return Bad(f"not UTF-8 (byte 0x{code - 0xDC00:02x} at position {len(before) + 1} of the line)")
+        return Bad(f"half of a character (\\u{code:04x}) at position {error.start + 1} of the line")
     except json.JSONDecodeError as error:
         return Bad(f"broken JSON: {error.msg}, column {error.colno}{array}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nested too deep
@@ -87,11 +141,16 @@ def _json_object(line: bytes) -> dict[str, Any] | Bad:
 
 
 def _csv(path: Path, choose: Choose) -> Rows:
-    """RFC 4180: a header, commas, newlines within double quotes. A row has the number of its first line."""
-    # Bytes that are no UTF-8 come through as lone surrogates and spoil one row, not the file.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file, _any_field_size():
-        reader = csv.reader(file, strict=True)
+    """RFC 4180: a header, commas, newlines within double quotes. A row has the number of its first line.
+
+    Other separators are found by the columns that are wanted. A column without a name is left out, so commas at the
+    ends of lines do no harm.
+    """
+    separator = _separator(path, choose)
+    with _text(path, newline="") as file, _any_field_size():
+        reader = csv.reader(file, strict=True, delimiter=separator)
         header: list[str] = []
+        least = 0  # fields of a row
         while True:
             number = reader.line_num + 1
             try:
@@ -108,21 +167,48 @@ def _csv(path: Path, choose: Choose) -> Rows:
                 continue
             if not header:
                 header = fields
-                choose(header)
-                twice = [name for name, n in Counter(header).items() if n > 1]
+                choose(_names(header))
+                twice = [name for name, n in Counter(_names(header)).items() if n > 1]
                 if twice:
                     raise UserError(f"{path}, line {number}: two columns are named {twice[0]!r}.")
-            elif len(fields) != len(header):
+                least = max(place for place, name in enumerate(header, start=1) if name.strip())
+                continue
+            while len(fields) > least and not fields[-1]:
+                fields.pop()
+            if not least <= len(fields) <= len(header):
                 fields_found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-                yield number, Bad(f"{fields_found} where the header names {len(header)} columns")
+                yield number, Bad(f"{fields_found} where the header names {len(_names(header))} columns")
             else:
-                yield number, dict(zip(header, fields, strict=True))
+                yield number, {name: field for name, field in zip(header, fields, strict=False) if name.strip()}
+
+
+def _names(header: Sequence[str]) -> list[str]:
+    return [name for name in header if name.strip()]
+
+
+def _separator(path: Path, choose: Choose) -> str:
+    """The first of `SEPARATORS` that gives the columns `choose` wants; where none does, that of the most columns."""
+    columns: dict[str, int] = {}
+    for separator in SEPARATORS:
+        with _text(path, newline="") as file, _any_field_size():
+            try:
+                header = _names(next(filter(None, csv.reader(file, delimiter=separator)), []))
+            except csv.Error:
+                continue
+        try:
+            choose(header)
+        except UserError:
+            columns[separator] = len(header)
+        else:
+            return separator
+    return max(columns, key=columns.get, default=SEPARATORS[0])
 
 
 def _csv_fault(error: csv.Error, first: int, last: int) -> Bad:
     if "unexpected end of data" in str(error):
-        return Bad(f"a quote that opens here is never closed: lines {first} to {last} are lost")
-    return Bad(f"broken CSV: {error}")
+        return Bad(f"a quote that opens here is never closed: lines {first} to {last} are lost", last - first + 1)
+    lost = f": lines {first} to {last} are lost" if last > first else ""
+    return Bad(f"broken CSV: {error}{lost}", last - first + 1)
 
 
 @contextmanager
@@ -138,7 +224,7 @@ def _any_field_size() -> Iterator[None]:
 def _parquet(path: Path, choose: Choose) -> Rows:
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with _bytes(path) as content, pq.ParquetFile(_seekable(content)) as file:
             columns = list(choose(file.schema_arrow.names))
             for batch in file.iter_batches(batch_size=1024, columns=columns):
                 for values in _batch_rows(batch):
@@ -149,6 +235,11 @@ def _parquet(path: Path, choose: Choose) -> Rows:
             raise  # of the disk; what pyarrow finds wrong with the content has no number
         where = f"is broken after row {number}" if number else "is not a whole Parquet file"
         raise UserError(f"{path} {where}: {' '.join(str(error).split()).rstrip('.')}.") from error
+
+
+def _seekable(content: BinaryIO) -> BinaryIO:
+    """A Parquet file is read from its end: one that is packed has to be unpacked first."""
+    return io.BytesIO(content.read()) if isinstance(content, gzip.GzipFile) else content
 
 
 def _batch_rows(batch: pa.RecordBatch) -> Iterator[Mapping[str, Any] | Bad]:

@@ -22,12 +22,16 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that could not be used. `number` counts from 1: lines in JSONL and CSV, rows elsewhere."""
+    """A row that could not be used. `number` counts from 1: lines in JSONL and CSV, rows elsewhere.
+
+    `lines` is how many lines were passed over with it: in CSV a quote that is not closed takes others along.
+    """
 
     file: str
     unit: Literal["line", "row"]
     number: int
     reason: str
+    lines: int = 1
 
     def __str__(self) -> str:
         return f"{self.file}, {self.unit} {self.number}: {self.reason}"
@@ -69,7 +73,9 @@ class Split:
         """Lines to print about this split: remarks, skipped rows (the first few by name), repeated ids."""
         lines = list(self.remarks)
         if self.skipped:
-            lines.append(f"{self.dataset}: {len(self.skipped):,} of {self.rows_read:,} rows skipped as bad:")
+            lost = sum(row.lines for row in self.skipped)
+            in_lines = f" ({lost:,} lines)" if lost > len(self.skipped) else ""
+            lines.append(f"{self.dataset}: {len(self.skipped):,} of {self.rows_read:,} rows skipped as bad{in_lines}:")
             lines += [f"  {row}" for row in self.skipped[:SHOWN]]
             if len(self.skipped) > SHOWN:
                 lines.append(f"  … and {len(self.skipped) - SHOWN:,} more")

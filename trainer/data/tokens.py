@@ -4,8 +4,9 @@ dataset = tokenize(split.examples, tokenizer, DataSettings())
 batch = collator(tokenizer)([dataset[0], dataset[1]])
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from tqdm import tqdm
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 
+from trainer.data.encoding import encode
 from trainer.data.splits import Example
 from trainer.errors import UserError
 from trainer.settings.groups import DataSettings
@@ -23,7 +25,8 @@ class SummarizationDataset(torch.utils.data.Dataset):
 
     An item is `{"input_ids": [int, …], "labels": [int, …]}`, unpadded: prefix + article cut to
     `max_source_length` tokens, and the summary cut to `max_target_length`. Both end with `</s>`, also when
-    cut. They are the ids that `tokenizer(text, truncation=True, max_length=…)` gives.
+    cut. They are the ids that `tokenizer(text, truncation=True, max_length=…)` gives, but for special tokens that a
+    text spells: those are text (trainer/data/encoding.py).
 
     Attributes:
         source_lengths, target_lengths: tokens of each as kept (int64 arrays).
@@ -42,7 +45,7 @@ class SummarizationDataset(torch.utils.data.Dataset):
         max_source_length: int,
         max_target_length: int,
     ) -> None:
-        taken = len(tokenizer(prefix, add_special_tokens=False).input_ids) + 1
+        taken = encode(tokenizer, [prefix])[0].total
         if max_source_length <= taken:
             raise UserError(
                 f"--max_source_length is {max_source_length}: the prefix {prefix!r} and </s> take {taken} "
@@ -51,10 +54,10 @@ class SummarizationDataset(torch.utils.data.Dataset):
         self.max_source_length, self.max_target_length = max_source_length, max_target_length
         # The articles take all the time: about 2 s for 1,000 on one core. Shown on a terminal only.
         progress = tqdm(examples, "Tokenising", unit=" articles", delay=3, leave=False, disable=None)
-        sources = (prefix + example.source for example in progress)
+        sources = (example.source for example in progress)
         targets = (example.target for example in examples)
-        self._sources, self.truncated_sources = _encode(sources, tokenizer, max_source_length)
-        self._targets, self.truncated_targets = _encode(targets, tokenizer, max_target_length)
+        self._sources, self.truncated_sources = _encode(sources, tokenizer, prefix, max_source_length)
+        self._targets, self.truncated_targets = _encode(targets, tokenizer, "", max_target_length)
         self.source_lengths = self._sources.lengths
         self.target_lengths = self._targets.lengths
 
@@ -102,37 +105,18 @@ class _Ragged:
         return self.ids[end - length : end].tolist()
 
 
-def _encode(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[_Ragged, int]:
-    """(ids with `</s>`, number of texts cut). Tokenised in full, so that what is cut can be counted."""
-    eos = tokenizer.eos_token_id
+def _encode(texts: Iterator[str], tokenizer: PreTrainedTokenizerBase, prefix: str, limit: int) -> tuple[_Ragged, int]:
+    """(ids with `</s>`, number of texts cut)."""
     parts: list[np.ndarray] = []
     lengths: list[int] = []
     cut = 0
-    for chunk in _chunks(texts, 1000):
-        encoded = tokenizer(
-            chunk,
-            add_special_tokens=False,
-            truncation=False,
-            return_attention_mask=False,
-            verbose=False,  # "longer than the specified maximum" is known and dealt with here
-        ).input_ids
-        cut += sum(len(ids) >= max_length for ids in encoded)
-        kept = [[*ids[: max_length - 1], eos] for ids in encoded]
-        lengths += [len(ids) for ids in kept]
-        parts.append(np.fromiter((i for ids in kept for i in ids), dtype=np.int32))
+    while chunk := list(islice(texts, 1000)):
+        encoded = encode(tokenizer, chunk, prefix=prefix, limit=limit)
+        cut += sum(text.total > limit for text in encoded)
+        lengths += [len(text.ids) for text in encoded]
+        parts.append(np.fromiter((i for text in encoded for i in text.ids), dtype=np.int32))
     ids = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
     return _Ragged(ids, np.array(lengths, dtype=np.int64)), cut
-
-
-def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for item in items:
-        chunk.append(item)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 @dataclass

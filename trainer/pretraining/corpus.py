@@ -5,24 +5,27 @@ A corpus file is JSON Lines (optionally gzipped) with `text` or `document`, and 
 example is made from slices in microseconds.
 """
 
-import gzip
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import T5Tokenizer
 
+from trainer.data.encoding import encode
+from trainer.data.rows import Bad, read_rows
 from trainer.data.sentences import split_sentences
 from trainer.errors import UserError
 
 # "WASHINGTON, D.C. (Reuters) – " at the head of a news text: where it was written, not what happened.
 _DATELINE = re.compile(r"^[A-Z][A-Za-z.,'/ ]{2,45}(?:\([^)]{1,30}\) ?)? ?(?:--|[-–—]) ?(?=[A-Z\"“])")
 _SPEAKER = re.compile(r"^(?:SENS?\.|SENATORS?|Sens?\.) ?[A-Z.' -]{3,30}: ?")
+# How texts become ids; another value makes every cache anew.
+READING = "special tokens as text"
 
 
 @dataclass(frozen=True)
@@ -65,25 +68,26 @@ class Corpus:
         return Document(sentences, title if len(title) else None, summary if len(summary) else None)
 
 
-def read_rows(path: Path) -> Iterator[dict]:
-    """The rows of a JSON Lines file, gzipped or not.
+def text_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a file of texts.
 
     Raises:
-        UserError: a line is not a JSON object, with the file's name and the line's number.
+        UserError: a row cannot be read, with the file's name and its line.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}, line {number}: not JSON ({error.msg})") from error
-            if not isinstance(row, dict):
-                raise UserError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
-            yield row
+
+    def columns_of_text(columns: Sequence[str]) -> list[str]:
+        if "text" not in columns and "document" not in columns:
+            raise UserError(f"{path} has no column `text` or `document`.")
+        return [name for name in ("text", "document", "title", "summary") if name in columns]
+
+    rows, unit = read_rows(path, columns_of_text)
+    for number, row in rows:
+        if isinstance(row, Bad):
+            raise UserError(f"{path}, {unit} {number}: {row}")
+        yield row
 
 
-def text_of(row: dict) -> str:
+def text_of(row: Mapping[str, Any]) -> str:
     """The running text of a row, its dateline taken off."""
     return _DATELINE.sub("", str(row.get("text") or row.get("document") or "").strip())
 
@@ -119,7 +123,7 @@ def load_corpus(path: Path, tokenizer: T5Tokenizer, cache_dir: Path) -> Corpus:
     if not path.is_file():
         raise UserError(f"text file {path} does not exist")
     stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{tokenizer.backend_tokenizer.to_str()}"
+    key = f"{READING}|{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{tokenizer.backend_tokenizer.to_str()}"
     cache = cache_dir / f"{path.name.split('.')[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not cache.is_file():
         cache_dir.mkdir(parents=True, exist_ok=True)
@@ -137,7 +141,7 @@ def _tokenise(path: Path, tokenizer: T5Tokenizer) -> dict[str, np.ndarray]:
             f"the vocabulary has {len(tokenizer)} ids; pre-training text is kept in 16 bits (65,535 at most)"
         )
     ids, ends, firsts, total = [], [], [0], 0
-    for rows in _blocks(read_rows(path), 500):
+    for rows in _blocks(text_rows(path), 500):
         segments, counts = [], []
         for row in rows:
             text = text_of(row)
@@ -148,9 +152,9 @@ def _tokenise(path: Path, tokenizer: T5Tokenizer) -> dict[str, np.ndarray]:
             counts.append(2 + len(sentences))
         if not segments:
             continue
-        for encoded in tokenizer(segments, add_special_tokens=False, verbose=False)["input_ids"]:
-            ids.append(np.asarray(encoded, np.uint16))
-            total += len(encoded)
+        for segment in encode(tokenizer, segments):
+            ids.append(np.asarray(segment.body, np.uint16))
+            total += len(segment.body)
             ends.append(total)
         for count in counts:
             firsts.append(firsts[-1] + count)
@@ -159,8 +163,8 @@ def _tokenise(path: Path, tokenizer: T5Tokenizer) -> dict[str, np.ndarray]:
     return {"ids": np.concatenate(ids), "ends": np.asarray(ends), "firsts": np.asarray(firsts)}
 
 
-def _blocks(rows: Iterator[dict], size: int) -> Iterator[Sequence[dict]]:
-    block: list[dict] = []
+def _blocks(rows: Iterator[Mapping[str, Any]], size: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+    block: list[Mapping[str, Any]] = []
     for row in rows:
         block.append(row)
         if len(block) == size:

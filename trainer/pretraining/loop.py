@@ -15,7 +15,7 @@ from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 from trainer.errors import UserError
 from trainer.models.initialisation import make_copy_ready
 from trainer.models.vocabulary import train_vocabulary
-from trainer.pretraining.corpus import read_rows, text_of
+from trainer.pretraining.corpus import text_of, text_rows
 from trainer.pretraining.mixture import Mixture
 from trainer.settings.pretraining import PretrainSettings
 
@@ -35,7 +35,7 @@ def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
         return T5Tokenizer.from_pretrained(folder)
     sample: list[str] = []
     for path in paths:
-        texts = [text_of(row) for row in read_rows(path)]
+        texts = [text_of(row) for row in text_rows(path)]
         share, taken = 20_000_000 // len(paths), 0
         for text in texts[:: max(sum(map(len, texts)) // share, 1)]:
             if taken < share:

@@ -1,7 +1,16 @@
-"""Writes files so that a reader never sees half of one."""
+"""Files by their names, and files written so that a reader never sees half of one."""
 
 import os
 from pathlib import Path
+
+# Kinds of files with rows that can be read (trainer/data/rows.py).
+TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+
+def table_kind(path: Path) -> str | None:
+    """Which of `TABLES` the file's name ends in, a `.gz` behind it aside; None where it is none of them."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((kind for kind in TABLES if name.endswith(kind)), None)
 
 
 def write_atomically(path: Path, text: str) -> None:

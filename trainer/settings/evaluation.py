@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
+from trainer.runtime.files import table_kind
 from trainer.settings.base import Group, public_name, setting
 from trainer.settings.groups import DataSettings
 from trainer.settings.parser import SettingsParser
@@ -95,7 +96,7 @@ class EvalDataSettings(Group):
         self._within("max_samples", 1)
         if (self.dataset is None) == (self.test_file is None):
             raise UserError("Say what to evaluate on: --dataset xsum:test (a data set of the Hub) or --test_file FILE.")
-        if self.test_file and self.test_file.suffix.lower() not in (".jsonl", ".json", ".csv", ".parquet"):
+        if self.test_file and table_kind(self.test_file) is None:
             raise UserError(f"--test_file is {self.test_file}: it must end in .jsonl, .csv or .parquet.")
         known("split", self.split, SPLITS, "--dataset: ")
         if self.dataset and "/" not in self.dataset and self._name not in ALIASES:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from trainer.errors import UserError
+from trainer.runtime.files import table_kind
 from trainer.settings.base import Group, setting, slug
 
 TRACKERS = {"none": (), "tensorboard": ("tensorboard", "tensorboardX"), "trackio": ("trackio",)}
@@ -113,7 +114,7 @@ class DataSettings(Group):
             raise UserError(f"{given} is given without --train_file: give all files, or only --dataset.")
         for name in ("train_file", "validation_file", "test_file"):
             path = getattr(self, name)
-            if path is not None and path.suffix.lower() not in (".jsonl", ".json", ".csv", ".parquet"):
+            if path is not None and table_kind(path) is None:
                 raise UserError(f"--{name} is {path}: it must end in .jsonl, .csv or .parquet.")
 
     @property

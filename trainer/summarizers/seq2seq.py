@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.models.beam_cache import beam_cache
 from trainer.models.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
@@ -186,23 +187,8 @@ class Seq2SeqSummarizer:
 
     def _tokenize(self, sources: list[str]) -> tuple[list[list[int]], list[int]]:
         """Token ids of each source, cut to the limit, and how many there were before the cut."""
-        if not sources:
-            return [], []
-        texts = [self.prefix + source for source in sources]
-        # verbose=False: a source longer than the model reads needs no warning, it is cut and counted here.
-        inputs = self.tokenizer(texts, verbose=False)["input_ids"]
-        totals = [len(ids) for ids in inputs]
-        long = [row for row, total in enumerate(totals) if total > self.max_source_length]
-        if long:  # cut by the tokenizer, which knows the special tokens that must stay
-            cut = self.tokenizer(
-                [texts[row] for row in long],
-                truncation=True,
-                max_length=self.max_source_length,
-                verbose=False,
-            )
-            for row, ids in zip(long, cut["input_ids"], strict=True):
-                inputs[row] = ids
-        return inputs, totals
+        encoded = encode(self.tokenizer, sources, prefix=self.prefix, limit=self.max_source_length)
+        return [text.ids for text in encoded], [text.total for text in encoded]
 
     def _generate(self, inputs: list[list[int]]) -> list[tuple[str, float | None, int, bool]]:
         width = max(len(ids) for ids in inputs)
