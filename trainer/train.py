@@ -19,6 +19,7 @@ def train(settings: Settings) -> None:
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
     from trainer.data.load import load_split
     from trainer.data.splits import leakage_notes
+    from trainer.data.unknown import unknown_notes
     from trainer.models.load import start_model
     from trainer.publishing.publish import check_push
     from trainer.runtime.processes import Processes
@@ -45,7 +46,8 @@ def train(settings: Settings) -> None:
                 texts = [text for pair in splits["train"].examples for text in (pair.source, pair.target)]
                 model, tokenizer, revision = start_model(settings, run.folder / "vocabulary", texts)
             processes.share_cores(model.num_parameters())
-            for note in [note for split in splits.values() for note in split.notes()] + leakage_notes(*splits.values()):
+            notes = [note for split in splits.values() for note in split.notes()] + leakage_notes(*splits.values())
+            for note in notes + unknown_notes(splits.values(), tokenizer, settings.data):
                 processes.say(note)
             if run.trained is None:
                 fit(settings, run, model, tokenizer, splits["train"], splits["validation"])

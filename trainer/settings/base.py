@@ -88,7 +88,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             right = " or ".join(typing.get_args(option))
             raise UserError(f"--{name} is {value!r}: it must be {right}.")
         if option is Path and isinstance(value, (str, Path)):
-            return Path(value).expanduser()
+            return Path(value)
         if option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             if value != value or value in (float("inf"), float("-inf")):
                 raise UserError(f"--{name} is {value}: it must be a finite number.")
