@@ -65,6 +65,7 @@ def test_smoke_takes_seconds(smoke):
         "28 steps of 4 pairs (7 an epoch)",
         "That should take",
         "Memory at the longest batch",
+        "% of the summaries' tokens are <unk>, characters that the vocabulary lacks",
         "step 28 of 28, epoch 4.00: loss",
         "validation loss",
         "95% intervals",
