@@ -21,7 +21,15 @@ import torch
 
 from trainer.errors import UserError
 from trainer.pretraining.corpus import load_corpus
-from trainer.pretraining.loop import COOLDOWN, TrainingState, build_model, cut_log, fit, save_finished, vocabulary
+from trainer.pretraining.loop import (
+    COOLDOWN,
+    TrainingState,
+    cut_log,
+    model_to_pretrain,
+    pretrain,
+    save_base,
+    vocabulary,
+)
 from trainer.pretraining.mixture import Mixture
 from trainer.settings.pretraining import PretrainSettings, parse
 
@@ -46,7 +54,7 @@ def run(settings: PretrainSettings) -> None:
     tokenizer = vocabulary(settings, list(paths.values()))
     corpora = {name: load_corpus(path, tokenizer, output_dir / "cache") for name, path in paths.items()}
     mixture = Mixture(corpora, settings, tokenizer)
-    state = TrainingState(build_model(settings, tokenizer), settings)
+    state = TrainingState(model_to_pretrain(settings, tokenizer), settings)
     state.resume(output_dir)
     print(
         f"{sum(p.numel() for p in state.model.parameters()) / 1e6:.1f} M parameters, vocabulary {len(tokenizer)}, "
@@ -54,9 +62,9 @@ def run(settings: PretrainSettings) -> None:
         flush=True,
     )
     cut_log(output_dir / "log.jsonl", state.step)
-    fit(state, mixture, output_dir)
+    pretrain(state, mixture, output_dir)
     if settings.cooldown_steps and state.step == state.end:
-        save_finished(state.model, tokenizer, output_dir / "model", settings)
+        save_base(state.model, tokenizer, output_dir / "model", settings)
         (output_dir / COOLDOWN).unlink(missing_ok=True)
 
 

@@ -23,7 +23,7 @@ def train(settings: Settings) -> None:
     from trainer.models.load import start_model
     from trainer.publishing.publish import check_push
     from trainer.runtime.processes import Processes
-    from trainer.training.checkpoints import Run
+    from trainer.training.checkpoints import TrainingRun
     from trainer.training.finish import finish
     from trainer.training.fit import fit
     from trainer.training.stops import explained
@@ -32,7 +32,7 @@ def train(settings: Settings) -> None:
     processes.say(settings.page())
     with explained(settings):
         with processes.in_turn():
-            run = Run.open(settings, processes.n) if processes.first else Run(settings.output_dir)
+            run = TrainingRun.open(settings, processes.n) if processes.first else TrainingRun(settings.output_dir)
         repo_id = None
         if settings.hub.push and processes.first:
             repo_id = check_push(settings.hub, settings.model.name, settings.data.name)

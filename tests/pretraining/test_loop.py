@@ -16,7 +16,7 @@ from tests.pretraining.recipe import RECIPE, flags
 from tests.tiny import tiny_tokenizer
 from trainer import pretrain
 from trainer.errors import UserError
-from trainer.pretraining.loop import TrainingState, build_model
+from trainer.pretraining.loop import TrainingState, model_to_pretrain
 from trainer.settings.pretraining import PretrainSettings, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path, recipe)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert torch.load(broken / "checkpoint.pt", weights_only=True)["step"] < 24
-    (broken / "checkpoint.partial").write_bytes(b"half-written")
+    (broken / ".checkpoint.pt.part").write_bytes(b"half-written")
     assert pretrain.main(flags(recipe, broken, "--max_steps", "24")) == 0
     expected = torch.load(whole / "checkpoint.pt", weights_only=True)
     found = torch.load(broken / "checkpoint.pt", weights_only=True)
@@ -120,7 +120,7 @@ def test_a_run_starts_with_a_given_models_weights_and_vocabulary(tmp_path, recip
 
 def test_the_rate_rises_stays_and_falls_to_zero(recipe, tmp_path):
     settings = parse(flags(recipe, tmp_path, "--cooldown_steps", "10"))
-    state = TrainingState(build_model(settings, tiny_tokenizer()), settings)
+    state = TrainingState(model_to_pretrain(settings, tiny_tokenizer()), settings)
     rates = []
     for state.step in range(40):
         if state.step == 30:

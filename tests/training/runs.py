@@ -8,7 +8,7 @@ import torch
 from tests.tiny import tiny_t5
 from trainer.data.load import load_split
 from trainer.settings.training import Settings
-from trainer.training.checkpoints import Run
+from trainer.training.checkpoints import TrainingRun
 from trainer.training.fit import build_trainer
 
 QUICK = ["--recipe", "smoke", "--max_source_length", "40", "--max_target_length", "24", "--max_new_tokens", "6"]
@@ -25,7 +25,7 @@ def trainer_for(folder: Path, *flags: str, seed: int = 0, n: int | None = None, 
     model, tokenizer = tiny_t5(seed, **over)
     if n:
         train = replace(train, examples=train.examples[:n])
-    return build_trainer(settings, Run.open(settings), model, tokenizer, train, validation)
+    return build_trainer(settings, TrainingRun.open(settings), model, tokenizer, train, validation)
 
 
 def weights_of(trainer) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.runs import settings_for
 from trainer.errors import UserError
-from trainer.training.checkpoints import Run, checkpoints, is_whole, rotate, seal, step_of, sweep
+from trainer.training.checkpoints import TrainingRun, checkpoints, is_whole, rotate, seal, step_of, sweep
 
 
 def fake_checkpoint(folder: Path, step: int) -> Path:
@@ -56,11 +56,11 @@ def test_rotation_keeps_the_newest_and_the_best(tmp_path):
 
 def test_a_run_goes_on_only_with_its_own_settings(tmp_path, capsys):
     folder = tmp_path / "run"
-    run = Run.open(settings_for(folder, "--seed", "1"))
+    run = TrainingRun.open(settings_for(folder, "--seed", "1"))
     run.check_data({"train": "aa", "validation": "bb"})
-    assert Run.open(settings_for(folder, "--seed", "1", "--push", "--save_every", "7")) == run
+    assert TrainingRun.open(settings_for(folder, "--seed", "1", "--push", "--save_every", "7")) == run
     with pytest.raises(UserError) as error:
-        Run.open(settings_for(folder, "--seed", "2", "--num_beams", "4"), processes=2)
+        TrainingRun.open(settings_for(folder, "--seed", "2", "--num_beams", "4"), processes=2)
     said = str(error.value)
     assert "--seed: 1 -> 2" in said and "--num_beams: 1 -> 4" in said and "processes: 1 -> 2" in said
     assert "learning_rate" not in said and "--from_start" in said
@@ -70,30 +70,30 @@ def test_a_run_goes_on_only_with_its_own_settings(tmp_path, capsys):
 
     seal(fake_checkpoint(folder, 3))
     fake_checkpoint(folder, 6)
-    run = Run.open(settings_for(folder, "--seed", "1"))
+    run = TrainingRun.open(settings_for(folder, "--seed", "1"))
     assert run.last_checkpoint.name == "checkpoint-3"
     assert "checkpoint-6 was cut short" in capsys.readouterr().out
 
     (folder / "model").mkdir()
     (folder / "model" / "results.json").write_text("precious")
-    run = Run.open(settings_for(folder, "--seed", "2", "--from_start"))
+    run = TrainingRun.open(settings_for(folder, "--seed", "2", "--from_start"))
     assert run.last_checkpoint is None and not run.finished
     assert (tmp_path / "run.old-1" / "model" / "results.json").read_text() == "precious"
-    Run.open(settings_for(folder, "--seed", "3", "--from_start"))
+    TrainingRun.open(settings_for(folder, "--seed", "3", "--from_start"))
     assert (tmp_path / "run.old-2" / "settings.json").is_file()
 
 
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
     seal(fake_checkpoint(tmp_path, 3))
     with pytest.raises(UserError, match="no run of this trainer's"):
-        Run.open(settings_for(tmp_path))
+        TrainingRun.open(settings_for(tmp_path))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="can't be made"):
-        Run.open(settings_for(tmp_path / "file"))
+        TrainingRun.open(settings_for(tmp_path / "file"))
 
 
 def test_metrics_of_steps_that_are_done_again_are_cut_off(tmp_path):
-    run = Run.open(settings_for(tmp_path))
+    run = TrainingRun.open(settings_for(tmp_path))
     lines = [json.dumps({"step": step, "loss": 1.0}) for step in (1, 2, 3, 4)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 5, "lo')
     run.forget_after(3)

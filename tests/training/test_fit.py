@@ -14,7 +14,7 @@ from trainer.errors import UserError
 from trainer.models.task import generation_config
 from trainer.settings.groups import GenerationSettings
 from trainer.summarizers.extractive import Oracle
-from trainer.training.checkpoints import Run
+from trainer.training.checkpoints import TrainingRun
 from trainer.training.fit import build_trainer, check_disk, with_extracted
 
 ROWS = [json.loads(line) for line in (SMOKE / "validation.jsonl").read_text("utf-8").splitlines()]
@@ -23,7 +23,7 @@ ROWS = [json.loads(line) for line in (SMOKE / "validation.jsonl").read_text("utf
 def test_a_disk_too_small_is_found_out_before(tmp_path, monkeypatch):
     settings = settings_for(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
-    run = Run.open(settings)
+    run = TrainingRun.open(settings)
     check_disk(settings, run, weights=1_000_000)
     with pytest.raises(UserError, match=r"1\.0 GB free, and the run will need 3\.1 GB"):
         check_disk(settings, run, weights=60_000_000)
@@ -35,7 +35,7 @@ def test_a_start_model_with_other_generation_settings_is_trained_with_ours(tmp_p
     model.generation_config.num_beams = 7
     settings = settings_for(tmp_path)
     train, validation = (load_split(settings.data, name) for name in ("train", "validation"))
-    trainer = build_trainer(settings, Run.open(settings), model, tokenizer, train, validation)
+    trainer = build_trainer(settings, TrainingRun.open(settings), model, tokenizer, train, validation)
     assert trainer.model.generation_config.num_beams == 1
     assert trainer.model.generation_config.max_new_tokens == 6
 

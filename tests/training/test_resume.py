@@ -26,7 +26,7 @@ from trainer.runtime.environment import git_commit
 from trainer.scoring.records import Results
 from trainer.settings.base import ROOT
 from trainer.train import main
-from trainer.training.checkpoints import MANIFEST, Run, checkpoints, is_whole, step_of
+from trainer.training.checkpoints import MANIFEST, TrainingRun, checkpoints, is_whole, step_of
 
 TRAIN = ROOT / "trainer" / "train.py"
 RECORD = ROOT / "trainer" / "records" / "kills.json"
@@ -101,7 +101,7 @@ def assert_same_run(one: Path, two: Path) -> None:
         for log in logs
     ]
     assert logs[0] == logs[1]
-    trained = [Run(folder).trained for folder in (one, two)]
+    trained = [TrainingRun(folder).trained for folder in (one, two)]
     for name in ("best_step", "best_value", "steps", "first_loss", "last_loss"):
         assert trained[0][name] == trained[1][name], name
     figures = [Results.load(folder / "model" / "results.json").evaluations[0].metrics for folder in (one, two)]
@@ -119,7 +119,7 @@ def unbroken(request, config, tmp_path_factory) -> tuple[list[str], Path]:
     torch.set_num_threads(1)
     assert main([*argv, "--output_dir", str(folder)]) == 0
     torch.set_num_threads(threads)
-    assert Run(folder).trained["steps"] == STEPS
+    assert TrainingRun(folder).trained["steps"] == STEPS
     return argv, folder
 
 
@@ -204,7 +204,7 @@ def test_twenty_kills_at_random_moments_lose_nothing(config, tmp_path):
                 "run": runs,
                 "last_whole_checkpoint": step_of(found[-1]) if found else None,
                 "cut_short": cut,
-                "training_was_done": folder.is_dir() and Run(folder).trained is not None,
+                "training_was_done": folder.is_dir() and TrainingRun(folder).trained is not None,
             }
         )
     printed, _ = (process := open_run(folder.name)).communicate()

@@ -10,7 +10,7 @@ from tests.tiny import tiny_t5
 from tests.training.runs import settings_for, trainer_for
 from trainer.data.load import load_split
 from trainer.errors import Stopped
-from trainer.training.checkpoints import Run, is_whole
+from trainer.training.checkpoints import TrainingRun, is_whole
 from trainer.training.fit import fit
 from trainer.training.stops import explained
 
@@ -36,7 +36,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights(tmp_path):
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
     settings = settings_for(tmp_path, "--max_steps", "4", "--eval_every", "1", "--save_total_limit", "1")
     train, validation = (load_split(settings.data, name) for name in ("train", "validation"))
-    run = Run.open(settings)
+    run = TrainingRun.open(settings)
     write = torch.save
 
     def full(value, path, *args, **kwargs):

@@ -11,7 +11,7 @@ from trainer.data.load import load_split
 from trainer.metrics.rouge import rouge
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.training import trainer as training_trainer
-from trainer.training.checkpoints import Run, checkpoints, is_last, step_of
+from trainer.training.checkpoints import TrainingRun, checkpoints, is_last, step_of
 from trainer.training.fit import fit
 
 
@@ -91,9 +91,9 @@ def test_early_stopping_counts_on_after_a_resume(tmp_path, monkeypatch):
     # Started again, the run does not train on.
     settings = settings_for(tmp_path, *flags)
     train, validation = (load_split(settings.data, name) for name in ("train", "validation"))
-    fit(settings, Run.open(settings), *tiny_t5(), train, validation)
-    assert Run(tmp_path).trained["steps"] == 3 and Run(tmp_path).trained["stopped_early"]
-    assert Run(tmp_path).trained["best_checkpoint"] == "checkpoint-1"
+    fit(settings, TrainingRun.open(settings), *tiny_t5(), train, validation)
+    assert TrainingRun(tmp_path).trained["steps"] == 3 and TrainingRun(tmp_path).trained["stopped_early"]
+    assert TrainingRun(tmp_path).trained["best_checkpoint"] == "checkpoint-1"
 
 
 class _Killed(Exception):

@@ -3,7 +3,6 @@
 A bad row is named by file, line and reason.
 """
 
-import difflib
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from trainer.data.rows import Bad, Rows, kind
 from trainer.data.splits import BadRow, Example
-from trainer.errors import UserError
+from trainer.errors import UserError, nearest
 from trainer.settings.groups import DataSettings
 
 SWALLOWED = 10  # lines that a broken CSV row may take; more are rows lost to a quote that is not closed
@@ -122,8 +121,7 @@ def unknown_name(name: str, known: Sequence[str]) -> str:
     """`'documnt'; there are 'document', 'summary' (did you mean 'document'?)`"""
     if not known:
         return f"{name!r}; there are none"
-    lower = [other.lower() for other in known]
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
-    hint = f" (did you mean {known[lower.index(near[0])]!r}?)" if near else ""
+    near = nearest(name, known)
+    hint = f" (did you mean {near!r}?)" if near else ""
     verb = "is" if len(known) == 1 else "are"
     return f"{name!r}; there {verb} {', '.join(repr(other) for other in known)}{hint}"

@@ -20,6 +20,7 @@ from trainer.data.encoding import encode
 from trainer.data.rows import Bad, read_rows
 from trainer.data.sentences import split_sentences
 from trainer.errors import UserError
+from trainer.runtime.files import replacing
 
 # "WASHINGTON, D.C. (Reuters) – " at the head of a news text: where it was written, not what happened.
 _DATELINE = re.compile(r"^[A-Z][A-Za-z.,'/ ]{2,45}(?:\([^)]{1,30}\) ?)? ?(?:--|[-–—]) ?(?=[A-Z\"“])")
@@ -126,11 +127,9 @@ def load_corpus(path: Path, tokenizer: T5Tokenizer, cache_dir: Path) -> Corpus:
     key = f"{READING}|{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{tokenizer.backend_tokenizer.to_str()}"
     cache = cache_dir / f"{path.name.split('.')[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not cache.is_file():
-        cache_dir.mkdir(parents=True, exist_ok=True)
         arrays = _tokenise(path, tokenizer)
-        partial = cache.with_suffix(".partial.npz")
-        np.savez(partial, **arrays)
-        partial.replace(cache)
+        with replacing(cache) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
     with np.load(cache) as stored:
         return Corpus(path.name.split(".")[0], dict(stored))
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 
 from trainer.errors import UserError
 from trainer.report.plots import SERIES, WIDTH, picture, standalone
@@ -101,8 +101,8 @@ def drawing(runs: Mapping[str, Log]) -> str:
     if len(runs) > len(SERIES):
         raise UserError(f"{len(runs)} runs are too many for one picture: give {len(SERIES)} at most.")
 
-    def draw() -> Figure:
-        figure = Figure(figsize=(WIDTH, 5.0))
+    def draw() -> Drawing:
+        figure = Drawing(figsize=(WIDTH, 5.0))
         panels = figure.subplots(2, 3, sharex=True).ravel()
         figure.subplots_adjust(wspace=0.22, hspace=0.32)
         for panel, (objective, title) in zip(panels, OBJECTIVES.items(), strict=True):

@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from trainer.models.initialisation import make_copy_ready
 from trainer.models.vocabulary import train_vocabulary
 from trainer.pretraining.corpus import text_of, text_rows
 from trainer.pretraining.mixture import Mixture
+from trainer.runtime.files import replacing, write_atomically, write_json
 from trainer.settings.pretraining import PretrainSettings
 
 # The run's last state, which it goes on from; and, while the rate falls, the cool-down's, which leaves the other alone.
@@ -46,7 +46,7 @@ def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
     return tokenizer
 
 
-def build_model(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5ForConditionalGeneration:
+def model_to_pretrain(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5ForConditionalGeneration:
     """The T5 of `settings.model`, or one with random, copy-ready weights.
 
     Raises:
@@ -126,25 +126,20 @@ class TrainingState:
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint; a kill at any moment leaves the old one or the new one whole."""
-        partial = folder / "checkpoint.partial"
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
-                "tokens": self.tokens,
-                "seconds": self.seconds,
-                "exercise_end": self.exercise_end,
-                "recent": self.recent,
-                "shape": self.settings.shape(),
-                "cooldown_start": self.cooldown_start,
-                "cooldown_steps": self.settings.cooldown_steps,
-            },
-            partial,
-        )
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(folder / (CHECKPOINT if self.cooldown_start is None else COOLDOWN))
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "exercise_end": self.exercise_end,
+            "recent": self.recent,
+            "shape": self.settings.shape(),
+            "cooldown_start": self.cooldown_start,
+            "cooldown_steps": self.settings.cooldown_steps,
+        }
+        with replacing(folder / (CHECKPOINT if self.cooldown_start is None else COOLDOWN)) as part:
+            torch.save(state, part)
 
     def resume(self, folder: Path) -> None:
         """Takes up the run where its checkpoint, or that of the cool-down that the settings ask for, left it.
@@ -172,7 +167,7 @@ class TrainingState:
             setattr(self, name, stored[name])
 
 
-def fit(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
+def pretrain(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
     """Steps until `max_steps` or `max_minutes`, or to the end of the cool-down; checkpoints and a log on the way."""
     settings = state.settings
     bf16 = settings.precision == "bf16"
@@ -237,7 +232,7 @@ def validation_losses(model: T5ForConditionalGeneration, mixture: Mixture, bf16:
     return found
 
 
-def save_finished(
+def save_base(
     model: T5ForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path, settings: PretrainSettings
 ) -> None:
     """Writes the finished model in bf16, its tokenizer and the settings that made it."""
@@ -246,7 +241,7 @@ def save_finished(
     finished.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
-    (folder / "pretraining.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    write_json(folder / "pretraining.json", record)
 
 
 def cut_log(path: Path, step: int) -> None:
@@ -260,9 +255,7 @@ def cut_log(path: Path, step: int) -> None:
                 kept.append(text)
         except json.JSONDecodeError:  # torn by the kill
             break
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(kept), "utf-8")
-    partial.replace(path)
+    write_atomically(path, "".join(kept))
 
 
 def append(path: Path, line: dict) -> None:

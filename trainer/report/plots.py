@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 
 from trainer.metrics.error_classes import CLASSES
@@ -71,7 +71,7 @@ def svg(name: str, results: Results) -> str:
     return picture(name, lambda: _DRAWINGS[name](results))
 
 
-def picture(name: str, draw: Callable[[], Figure]) -> str:
+def picture(name: str, draw: Callable[[], Drawing]) -> str:
     """What `draw` draws, in our look; `name` tells its ids from those of other pictures on the page."""
     with rc_context(_RC):
         figure = draw()
@@ -105,14 +105,14 @@ def variables() -> str:
     return f":root {{ {light} }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
 
 
-def _scores(results: Results) -> Figure:
+def _scores(results: Results) -> Drawing:
     bounds = results.analysis.get("bounds", [])
     systems = sorted(results.evaluations, key=lambda one: one.system in bounds)
     cited = sorted(results.analysis.get("cited", []), key=lambda row: row["rouge1"])
     kinds = ("rouge1", "rouge2", "rougeL")
     names = [f"{one.system} (bound)" if one.system in bounds else one.system for one in systems]
     names += [f"{row['system']} (cited)" for row in cited]
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.3 * len(names)))
+    figure = Drawing(figsize=(WIDTH, 0.9 + 0.3 * len(names)))
     panels = figure.subplots(1, 3, sharey=True)
     figure.subplots_adjust(wspace=0.12)
     for panel, kind in zip(panels, kinds, strict=True):
@@ -135,7 +135,7 @@ def _scores(results: Results) -> Figure:
     return figure
 
 
-def _slices(results: Results) -> Figure:
+def _slices(results: Results) -> Drawing:
     """Gaps from the whole; the bounds are left out, and of many systems the first six are shown."""
     found = results.analysis["slices"]
     bounds = results.analysis.get("bounds", [])
@@ -146,7 +146,7 @@ def _slices(results: Results) -> Figure:
     each = 0.13 * len(systems) + 0.22  # inches of a slice
     above, below, between = 0.75, 0.55, 0.45
     height = above + below + each * sum(heights) + between * (len(families) - 1)
-    figure = Figure(figsize=(WIDTH, height))
+    figure = Drawing(figsize=(WIDTH, height))
     panels = figure.subplots(len(families), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     figure.subplots_adjust(
         left=0.34,
@@ -181,9 +181,9 @@ def _wrapped(name: str) -> str:
     return "\n".join(textwrap.wrap(name, 38))
 
 
-def _audit(results: Results) -> Figure:
+def _audit(results: Results) -> Drawing:
     records = results.analysis["audit"]
-    figure = Figure(figsize=(WIDTH, 3.2))
+    figure = Drawing(figsize=(WIDTH, 3.2))
     panels = figure.subplots(1, 2)
     figure.subplots_adjust(wspace=0.2)
     searches = list(dict.fromkeys(search_name(one["decoding"]) for one in records))
@@ -223,12 +223,12 @@ def _audit(results: Results) -> Figure:
     return figure
 
 
-def _errors(results: Results) -> Figure:
+def _errors(results: Results) -> Drawing:
     systems = results.evaluations
     classes = [(text, figure) for text, figure in CLASSES.values() if any(figure in one.metrics for one in systems)]
     columns = min(3, len(classes))
     lines = -(-len(classes) // columns)
-    figure = Figure(figsize=(WIDTH, lines * (0.75 + 0.28 * len(systems))))
+    figure = Drawing(figsize=(WIDTH, lines * (0.75 + 0.28 * len(systems))))
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     figure.subplots_adjust(wspace=0.1, hspace=0.9 / (0.4 + 0.28 * len(systems)))
     most = max(
@@ -271,7 +271,7 @@ def _dot(
     panel.plot(value, place, marker, color=color, markersize=size, markeredgewidth=0, label=label)
 
 
-_DRAWINGS: dict[str, Callable[[Results], Figure]] = {
+_DRAWINGS: dict[str, Callable[[Results], Drawing]] = {
     "scores": _scores,
     "slices": _slices,
     "audit": _audit,

@@ -48,7 +48,7 @@ class MetricsFile(TrainerCallback):
                 file.write(json.dumps(line | {k: v for k, v in logs.items() if k not in line}) + "\n")
 
 
-class Progress(TrainerCallback):
+class ProgressLines(TrainerCallback):
     """A bar with the time left where somebody watches, and a plain line a log entry in any case."""
 
     def __init__(self, plan: Plan):

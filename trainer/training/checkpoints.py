@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
+from trainer.runtime.files import bring_to_disk, write_atomically, write_json
 from trainer.settings.training import Settings, differences
 
 MANIFEST = "complete.json"
@@ -44,10 +45,10 @@ def seal(checkpoint: Path, **notes: Any) -> None:
     """
     sizes = {}
     for file in sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST):
-        _sync(file)
+        bring_to_disk(file)
         sizes[str(file.relative_to(checkpoint))] = file.stat().st_size
     write_json(checkpoint / MANIFEST, {"files": sizes, **notes})
-    _sync(checkpoint.parent)
+    bring_to_disk(checkpoint.parent)
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -99,13 +100,13 @@ def is_last(checkpoint: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """A run's folder and what is in it."""
 
     folder: Path
 
     @classmethod
-    def open(cls, settings: Settings, processes: int = 1, say: Callable[[str], None] = print) -> "Run":
+    def open(cls, settings: Settings, processes: int = 1, say: Callable[[str], None] = print) -> "TrainingRun":
         """Makes the folder of a new run, or finds the one that the same settings began.
 
         With `--from_start` an older run is renamed to `<folder>.old-<n>`. Checkpoints that were cut short are
@@ -197,7 +198,7 @@ class Run:
             with suppress(ValueError, KeyError, TypeError):  # a kill may have cut the last line short
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
-        _replace(file, "".join(kept))
+        write_atomically(file, "".join(kept))
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name
@@ -209,28 +210,6 @@ class Run:
             raise UserError(
                 f"{path} can't be read ({error}): it was changed by hand. Begin anew with --from_start."
             ) from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON so that the file is the old one or the new one at any moment, even if the machine loses power."""
-    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
-    _sync(part)
-    part.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    """Has the system bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:

@@ -28,12 +28,12 @@ from trainer.settings.training import Settings
 from trainer.summarizers.base import Summarizer
 from trainer.summarizers.extractive import LeadN, RandomN
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
-from trainer.training.checkpoints import Run
+from trainer.training.checkpoints import TrainingRun
 
 
 def finish(
     settings: Settings,
-    run: Run,
+    run: TrainingRun,
     splits: Mapping[str, Split],
     base_revision: str | None,
     repo_id: str | None = None,
@@ -97,7 +97,7 @@ def save_finished(settings: Settings, checkpoint: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def systems(settings: Settings, run: Run, folder: Path) -> Iterator[Summarizer]:
+def systems(settings: Settings, run: TrainingRun, folder: Path) -> Iterator[Summarizer]:
     """The finished model, then what it is compared with, one at a time so that one model is in memory."""
     yield _summarizer(load_model(folder), settings.name, settings)
     if not settings.evaluation.baselines:

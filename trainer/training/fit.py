@@ -27,8 +27,8 @@ from trainer.models.task import remember_task
 from trainer.settings.training import Settings
 from trainer.summarizers.extractive import Oracle
 from trainer.training.arguments import training_arguments, use_bf16
-from trainer.training.callbacks import MetricsFile, Progress, Schedule
-from trainer.training.checkpoints import TRAINER_STATE, Run, is_last, read_notes, step_of
+from trainer.training.callbacks import MetricsFile, ProgressLines, Schedule
+from trainer.training.checkpoints import TRAINER_STATE, TrainingRun, is_last, read_notes, step_of
 from trainer.training.forecast import forecast
 from trainer.training.loss import token_loss
 from trainer.training.plan import Plan
@@ -40,7 +40,7 @@ CHECKPOINT_BYTES = {"adamw": 12, "adafactor": 5}
 
 def build_trainer(
     settings: Settings,
-    run: Run,
+    run: TrainingRun,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train: Split,
@@ -70,7 +70,7 @@ def build_trainer(
         if optimisation.precision == "bf16" and not args.bf16:
             where = "This GPU" if torch.cuda.is_available() else "This processor"
             print(f"{where} does not compute in bfloat16, so --precision bf16 is set aside and fp32 is used.")
-    callbacks = [Schedule(sampler), MetricsFile(run.folder / "metrics.jsonl"), Progress(plan)]
+    callbacks = [Schedule(sampler), MetricsFile(run.folder / "metrics.jsonl"), ProgressLines(plan)]
     if optimisation.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(optimisation.early_stopping_patience))
     trainer = SummarizationTrainer(
@@ -119,7 +119,7 @@ def with_extracted(train: Split, share: float, seed: int) -> Split:
 
 def fit(
     settings: Settings,
-    run: Run,
+    run: TrainingRun,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train: Split,
@@ -185,7 +185,7 @@ def training_record(trainer: SummarizationTrainer, plan: Plan) -> dict[str, Any]
     }
 
 
-def check_disk(settings: Settings, run: Run, weights: int) -> None:
+def check_disk(settings: Settings, run: TrainingRun, weights: int) -> None:
     """Raises `UserError` where the disk has no room for the checkpoints that will be there at one time."""
     one = weights * CHECKPOINT_BYTES[settings.optimisation.optimizer]
     there = len(list(run.folder.glob("checkpoint-*")))

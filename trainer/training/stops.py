@@ -9,7 +9,7 @@ import torch
 
 from trainer.errors import Stopped, UserError
 from trainer.settings.training import Settings
-from trainer.training.checkpoints import Run
+from trainer.training.checkpoints import TrainingRun
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def explained(settings: Settings) -> Iterator[None]:
     Raises:
         Stopped: in place of the error.
     """
-    run = Run(settings.output_dir)
+    run = TrainingRun(settings.output_dir)
     try:
         yield
     except UserError:
@@ -31,7 +31,7 @@ def explained(settings: Settings) -> Iterator[None]:
         raise stopped from error
 
 
-def _full_disk(error: Exception, run: Run) -> Stopped | None:
+def _full_disk(error: Exception, run: TrainingRun) -> Stopped | None:
     chain = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:
@@ -52,7 +52,7 @@ def _full_disk(error: Exception, run: Run) -> Stopped | None:
     )
 
 
-def _full_memory(error: Exception, settings: Settings, run: Run) -> Stopped | None:
+def _full_memory(error: Exception, settings: Settings, run: TrainingRun) -> Stopped | None:
     text = str(error)
     if not (
         isinstance(error, MemoryError | torch.OutOfMemoryError)
@@ -81,7 +81,7 @@ def _full_memory(error: Exception, settings: Settings, run: Run) -> Stopped | No
     )
 
 
-def not_finite(step: int, norm: float, settings: Settings, run: Run) -> Stopped:
+def not_finite(step: int, norm: float, settings: Settings, run: TrainingRun) -> Stopped:
     optimisation = settings.optimisation
     advice = [f"--learning_rate {optimisation.learning_rate / 3:.1g}"]
     if optimisation.warmup_steps == 0:
@@ -98,6 +98,6 @@ def not_finite(step: int, norm: float, settings: Settings, run: Run) -> Stopped:
     )
 
 
-def _state_of(run: Run) -> str:
+def _state_of(run: TrainingRun) -> str:
     last = run.last_checkpoint
     return f"{last.name} is whole." if last else "There is no checkpoint yet."

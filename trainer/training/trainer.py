@@ -26,7 +26,7 @@ from trainer.metrics.rouge import rouge
 from trainer.settings.training import Settings
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.training.callbacks import progress_bar
-from trainer.training.checkpoints import MANIFEST, Run, rotate, seal
+from trainer.training.checkpoints import MANIFEST, TrainingRun, rotate, seal
 from trainer.training.loss import token_loss
 from trainer.training.stops import not_finite
 
@@ -44,7 +44,7 @@ class SummarizationTrainer(Seq2SeqTrainer):
         self,
         *args: Any,
         settings: Settings,
-        run: Run,
+        run: TrainingRun,
         validation: Sequence[Example],
         sampler: torch.utils.data.Sampler,
         **kwargs: Any,
