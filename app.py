@@ -20,13 +20,11 @@ os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 # Threads that wait spin otherwise: where others use the processor too, an explanation then takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
-
 from space import page
 from space.serving import Serving
 from space.views.summarise import warm
 from trainer.errors import UserError
+from trainer.hub.names import can_be_name
 
 DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
 
@@ -95,12 +93,7 @@ def _model(name: str, revision: str | None) -> str:
                 f"--revision is {revision!r}, but --model {name} is a folder, which has none: leave it out."
             )
         return name
-    try:
-        validate_repo_id(name)
-        possible = not name.startswith((".", "/", "~"))
-    except HFValidationError:
-        possible = False
-    if not possible:
+    if not can_be_name(name):
         raise UserError(f"--model is {name!r}: there is no such folder, and a name on the Hub looks like user/name.")
     return name
 

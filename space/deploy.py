@@ -22,6 +22,7 @@ from huggingface_hub.utils import validate_repo_id
 from trainer.errors import Stopped, UserError
 from trainer.hub.commit import Published, publish_files
 from trainer.hub.explain import explain
+from trainer.hub.fetch import look_up
 from trainer.hub.patience import Patience, Say, aloud, retry
 from trainer.hub.rights import check_right, full_name, sign_in
 
@@ -102,7 +103,7 @@ def deploy(
     exists = check_right(api, who, space_id, "--space_id", repo_type="space", private=private, patience=asking, say=say)
     looking = f"looking at the model {model_id}"
     try:
-        model = retry(lambda: api.model_info(model_id), looking, patience=asking, say=say)
+        model = look_up(model_id, doing=looking, api=api, patience=asking, say=say)
     except Exception as error:
         raise explain(error, model_id, looking) from error
     if model.private:

@@ -13,13 +13,6 @@ def escape(text: str) -> str:
     return html.escape(text, quote=True).replace("\r", "&#13;").replace("\0", "\ufffd")
 
 
-def megabytes(size: int) -> str:
-    """Bytes as a person reads them: 12.3 MB, 242 MB, 3.1 GB."""
-    if size >= 1e9:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.0f} MB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
 def signed(value: float, digits: int = 2) -> str:
     """+1.23 or −1.23, with a real minus sign; a value that rounds to 0 has no sign."""
     shown = f"{abs(value):.{digits}f}"

@@ -8,24 +8,19 @@ had, the status says why, the starter goes on answering, and what time may heal 
 tried again.
 """
 
-import hashlib
 import math
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import HfApi, constants, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
-from tqdm.auto import tqdm
+from huggingface_hub import HfApi
 
 from trainer.errors import UserError
-from trainer.hub.explain import explain
+from trainer.hub.fetch import fetch_model
 from trainer.hub.patience import Patience, retry
 
 if TYPE_CHECKING:  # it imports torch, which takes longer than opening the page may
@@ -40,25 +35,6 @@ SILENCE = 5.0
 FIRST_MODEL = 600.0
 # A Hub that is down or out of reach is asked again, ever more rarely, for as long as the page is up.
 PATIENCE = Patience(total=math.inf, first_wait=30, longest_wait=600, silence=SILENCE - 1)
-# What a model needs besides its weights; everything else in a repository (other frameworks' weights,
-# optimizer states, pictures) is left where it is.
-_SMALL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "spiece.model",
-)
-
-# Weights, the best kind first: a file whose presence shows the kind, and the shards that come with it.
-_WEIGHTS = (
-    ("model.safetensors",),
-    ("model.safetensors.index.json", "model-*.safetensors"),
-    ("pytorch_model.bin",),
-    ("pytorch_model.bin.index.json", "pytorch_model-*.bin"),
-)
 
 
 @dataclass(frozen=True)
@@ -119,7 +95,7 @@ class Serving:
         self._starter = starter
         self._token = token
         self._endpoint = endpoint
-        self._cache_dir = cache_dir or Path(constants.HF_HUB_CACHE)
+        self._cache_dir = cache_dir
         self._prepare = prepare
         self._patience = patience
         self._changed = threading.Condition()
@@ -178,86 +154,31 @@ class Serving:
 
     def _have_wanted(self) -> None:
         """Gets and loads the wanted model; comes back to it later where waiting may help."""
-        folder = Path(self._status.wanted)
-        where = "" if folder.is_dir() else f"fetching {self._status.wanted}"
 
         def attempt() -> None:
             try:
-                self._load_wanted(*((folder, None) if folder.is_dir() else self._fetch()))
+                self._load_wanted(*self._fetch())
             except Exception as error:
-                sentence = explain(error, self._status.wanted, where) if where else error
-                self._set(phase="failed", reason=_sentence(sentence))
+                self._set(phase="failed", reason=_sentence(error))
                 raise
 
-        try:
-            retry(attempt, where or f"loading {folder}", patience=self._patience, say=lambda _: None)
-        except Exception:  # final: the status holds the sentence
-            return
+        with suppress(Exception):  # final: the status holds the sentence
+            retry(attempt, f"fetching {self._status.wanted}", patience=self._patience, say=lambda _: None)
 
-    def _fetch(self) -> tuple[Path, str]:
-        """Downloads the wanted model as far as it is not in the cache; its folder and commit."""
-        name = self._status.wanted
-        self._set(phase="asking", reason=None)
-        api = HfApi(endpoint=self._endpoint, token=self._token)
-        try:
-            info = api.model_info(name, revision=self._wanted_revision, files_metadata=True)
-        except Exception as error:
-            # A no of the Hub itself stands: an older copy would hide it.
-            response = getattr(error, "response", None)
-            refused = response is not None and response.status_code in (401, 403, 404)
-            cached = None if refused else self._cached(name)
-            if cached is None:
-                raise
-            self._set(reason=f"{_sentence(explain(error, name, f'asking for {name}'))} The copy in the cache is used.")
-            return cached
-        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-        files = _needed(name, sizes)
-        total = sum(sizes[file] for file in files)
-        self._check_room(total)
-        self._set(phase="downloading", done=0, total=total)
-        folder = Path(
-            snapshot_download(
-                name,
-                # Not info.sha: only under the name that was asked for will the cache be found without a network.
-                revision=self._wanted_revision,
-                allow_patterns=files,
-                cache_dir=self._cache_dir,
-                endpoint=self._endpoint,
-                token=self._token,
-                etag_timeout=SILENCE,
-                tqdm_class=_progress(lambda done: self._set(done=min(done, total))),
-            )
+    def _fetch(self) -> tuple[Path, str | None]:
+        """Folder and commit of the wanted model; what is not in the cache is downloaded."""
+        wanted = self._status.wanted
+        if not Path(wanted).is_dir():
+            self._set(phase="asking", reason=None)
+        return fetch_model(
+            wanted,
+            self._wanted_revision,
+            api=HfApi(endpoint=self._endpoint, token=self._token),
+            cache_dir=self._cache_dir,
+            patience=replace(self._patience, total=0),  # a whole attempt is tried again, not a part of it
+            progress=lambda done, total: self._set(phase="downloading", done=done, total=total) if total else None,
+            say=lambda text: self._set(reason=text),  # that a copy in the cache is used, and why
         )
-        self._set(done=total)
-        if folder.name == info.sha:  # else the branch has moved meanwhile, and these digests are not of these files
-            _verify(folder, {f.rfilename: f.lfs.sha256 for f in info.siblings or () if f.lfs and f.rfilename in files})
-        return folder, folder.name
-
-    def _cached(self, name: str) -> tuple[Path, str] | None:
-        """Folder and commit of a whole copy of an earlier download, or None."""
-        for weights in _WEIGHTS:
-            with suppress(LocalEntryNotFoundError, UserError, OSError):
-                folder = Path(
-                    snapshot_download(
-                        name,
-                        revision=self._wanted_revision,
-                        allow_patterns=[*_SMALL_FILES, *weights],
-                        cache_dir=self._cache_dir,
-                        local_files_only=True,
-                    )
-                )
-                _needed(name, [file.name for file in folder.iterdir()])
-                return folder, folder.name
-        return None
-
-    def _check_room(self, needed: int) -> None:
-        place = next(folder for folder in (self._cache_dir, *self._cache_dir.parents) if folder.exists())
-        free = shutil.disk_usage(place).free
-        if needed > free:
-            raise UserError(
-                f"the download has {needed / 1e6:,.0f} MB and the disk of {place} only {free / 1e6:,.0f} MB free. "
-                "Free some space, or point HF_HOME to another disk."
-            )
 
     def _load_wanted(self, folder: Path, revision: str | None) -> None:
         self._set(phase="loading")
@@ -291,64 +212,6 @@ class Serving:
                 changes["since"] = time.monotonic()
             self._status = replace(self._status, **changes)
             self._changed.notify_all()
-
-
-def _needed(name: str, files: Iterable[str]) -> list[str]:
-    """The files of a repository that its model is loaded from.
-
-    Raises:
-        UserError: it has no config.json, or no weights of a kind that is loaded here.
-    """
-    files = set(files)
-    if "config.json" not in files:
-        raise UserError(f"{name} holds no config.json, so it is no model of transformers.")
-    for first, *shards in _WEIGHTS:
-        if first in files:
-            wanted = (first, *shards, *_SMALL_FILES)
-            return sorted(file for file in files if any(fnmatch(file, pattern) for pattern in wanted))
-    raise UserError(f"{name} holds neither model.safetensors nor pytorch_model.bin, so there are no weights to load.")
-
-
-def _verify(folder: Path, digests: dict[str, str]) -> None:
-    """Compares the weights with the digests that the Hub has of them; the client compares sizes only.
-
-    Raises:
-        UserError: a file is not what the Hub holds. It is deleted, so that the next start fetches it again.
-    """
-    for name, expected in digests.items():
-        path = folder / name
-        with path.open("rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-        if actual != expected:
-            path.resolve().unlink()
-            path.unlink(missing_ok=True)
-            raise UserError(
-                f"{name} arrived damaged (its SHA-256 is not the Hub's) and was deleted. Start again to fetch it anew."
-            )
-
-
-def _progress(tell: Callable[[int], None]) -> type[tqdm]:
-    """A progress bar that draws nothing and tells the bytes downloaded so far.
-
-    `snapshot_download` makes several of its class, and counts the same bytes as received and as written: the
-    furthest of those that count bytes is told.
-    """
-    furthest = 0
-
-    class Bytes(tqdm):
-        def __init__(self, *args, unit: str = "it", **options):
-            self._counts_bytes = unit == "B"
-            self._bytes = options.get("initial", 0) or 0
-            super().__init__(*args, **(options | {"disable": True}))
-
-        def update(self, n: float | None = 1) -> None:
-            nonlocal furthest
-            self._bytes += n or 0
-            if self._counts_bytes and self._bytes > furthest:
-                furthest = int(self._bytes)
-                tell(furthest)
-
-    return Bytes
 
 
 def _sentence(error: BaseException) -> str:

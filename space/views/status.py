@@ -2,8 +2,9 @@
 
 import gradio as gr
 
-from space.markup import escape, megabytes
+from space.markup import escape
 from space.serving import STARTER_NAME, Serving, Status
+from trainer.runtime.sizes import spoken_size
 
 # Seconds between two looks at the status: while something is under way, and when it may only change by a
 # later retry.
@@ -40,7 +41,7 @@ def _wanted(status: Status) -> str:
             return f'<p class="wanted">Asking the Hub for {name}.{note}</p>'
         case "downloading":
             part = 100 * status.done / status.total if status.total else 0
-            far = f"{megabytes(status.done)} of {megabytes(status.total)}"
+            far = f"{spoken_size(status.done)} of {spoken_size(status.total)}"
             return (
                 f'<p class="wanted">Fetching {name}: {far}. It takes over when it is here.</p>'
                 f'<div class="bar" role="progressbar" aria-label="download" aria-valuemin="0" aria-valuemax="100" '

@@ -19,13 +19,13 @@ from trainer.settings.base import ROOT
 # `datasets` reads HF_ENDPOINT when it is imported: one process serves all the cases, a line each.
 DRIVER = """
 import json, sys
-from trainer.data import hub_datasets
 from trainer.data.load import load_split
 from trainer.errors import UserError
+from trainer.hub import fetch
 from trainer.hub.patience import Patience
 from trainer.settings.groups import DataSettings
 
-hub_datasets.FIRST_QUESTION = Patience(total=2.5)  # as the product asks, but for fewer seconds
+fetch.FIRST_QUESTION = Patience(total=2.5)  # as the product asks, but for fewer seconds
 for line in sys.stdin:
     case, said = json.loads(line), []
     try:

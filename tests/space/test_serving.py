@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from space.engine import Engine
-from space.serving import SILENCE, STARTER, STARTER_NAME, Serving, Status, _needed, _progress, _verify
+from space.serving import SILENCE, STARTER, STARTER_NAME, Serving, Status
 from space.views.summarise import examples
 from tests.hub.double import Fault, Hub
 from tests.tiny import save_tiny_t5
@@ -250,44 +250,6 @@ def test_without_starter_and_wanted_model_a_request_gets_both_reasons(serve, sta
     serving.start()
     with pytest.raises(UserError, match=r"starter does not load: .*config\.json.* cannot be reached"):
         serving.engine()
-
-
-def test_files_needed():
-    small = {"config.json", "tokenizer.json"}
-    others = {"README.md", "tf_model.h5", "optimizer.pt", "onnx/model.onnx", "model.fp16.safetensors"}
-    assert _needed(NAME, small | others | {"model.safetensors", "pytorch_model.bin"}) == [
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-    ]
-    shards = {"model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}
-    assert set(_needed(NAME, small | others | shards)) == small | shards
-    assert "pytorch_model.bin" in _needed(NAME, small | others | {"pytorch_model.bin"})
-    with pytest.raises(UserError, match="no weights"):
-        _needed(NAME, small | others)
-    with pytest.raises(UserError, match=r"config\.json"):
-        _needed(NAME, {"model.safetensors"})
-
-
-def test_a_file_that_is_not_the_hubs_is_found_and_deleted(tmp_path):
-    blob, link = tmp_path / "blob", tmp_path / "model.safetensors"
-    blob.write_bytes(b"not what was sent")
-    link.symlink_to(blob)
-    with pytest.raises(UserError, match=r"model\.safetensors arrived damaged"):
-        _verify(tmp_path, {"model.safetensors": "0" * 64})
-    assert not blob.exists()
-    assert not link.is_symlink()
-
-
-def test_progress_counts_bytes_once():
-    told = []
-    bar = _progress(told.append)
-    received, written, files = bar(total=0, unit="B"), bar(total=0, unit="B"), bar(total=3)
-    for step in (10, 20):
-        received.update(step)
-        written.update(step)
-        files.update()
-    assert told == [10, 30]
 
 
 def test_a_fetch_that_fails_before_the_starter_has_loaded_is_not_the_end():

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from trainer.data.checks import unknown_name
 from trainer.errors import UserError
 from trainer.hub.explain import explain
-from trainer.hub.patience import Patience, Say, retry
+from trainer.hub.fetch import look_up
+from trainer.hub.names import can_be_name
+from trainer.hub.patience import Say
 from trainer.runtime.files import table_kind
 from trainer.settings.groups import DataSettings
 
@@ -20,9 +20,6 @@ CONVERTED = "refs/convert/parquet"
 
 _COPIED = re.compile(r"([^/]+)/[^/]+/\d+\.parquet")  # configuration/split/0000.parquet
 
-# That a name or a network is missing should be told soon; a download that has begun is worth more patience.
-FIRST_QUESTION = Patience(total=15.0)
-
 
 def check_name(name: str) -> None:
     if table_kind(Path(name)) or name.startswith((".", "/", "~")):
@@ -30,12 +27,8 @@ def check_name(name: str) -> None:
             f"--dataset is {name!r}: that is for a name on the Hub. Local files go into --train_file, "
             "--validation_file and --test_file."
         )
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        raise UserError(
-            f"--dataset is {name!r}, which is no name on the Hub. It should look like EdinburghNLP/xsum."
-        ) from error
+    if not can_be_name(name):
+        raise UserError(f"--dataset is {name!r}, which is no name on the Hub. It should look like EdinburghNLP/xsum.")
 
 
 def find_dataset(data: DataSettings, say: Say) -> tuple[Any, str, list[str]]:
@@ -64,20 +57,14 @@ def _look_up(data: DataSettings, say: Say) -> tuple[str, dict[str, str | None], 
     """
     name, wanted = data.dataset, data.dataset_revision
 
-    def info(revision: str | None) -> Any:
-        def ask() -> Any:
-            return HfApi().dataset_info(name, revision=revision)
-
-        return retry(ask, f"looking up {name}", patience=FIRST_QUESTION, say=say)
-
-    found = info(wanted)
+    found = look_up(name, wanted, repo_type="dataset", say=say)
     script = f"{name.rsplit('/', 1)[-1]}.py"
     files = [sibling.rfilename for sibling in found.siblings or []]
     if script not in files:
         copied = all(_COPIED.fullmatch(file) for file in files if file != ".gitattributes")
         return found.sha, _copied(files, data) if copied else {"name": data.dataset_config}, []
     try:
-        copy = info(CONVERTED)
+        copy = look_up(name, CONVERTED, repo_type="dataset", say=say)
     except RevisionNotFoundError as error:
         raise UserError(
             f"{name} is a loading script ({script}), which is no longer run, and the Hub has no Parquet copy "

@@ -1,4 +1,4 @@
-"""The door to the Hugging Face Hub: errors in sentences, patience, rights, one atomic commit.
+"""The one door to the Hugging Face Hub: fetching, rights, one atomic commit; patience, and errors in sentences.
 
-Called by whatever fetches or publishes; imports no other room.
+Called by whatever fetches or publishes; imports no other room but `runtime`.
 """

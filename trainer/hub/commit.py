@@ -12,6 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from trainer.errors import UserError
 from trainer.hub.explain import TOKEN, brief, explain, redact
 from trainer.hub.patience import Patience, Say, aloud, retry, time_limit
+from trainer.runtime.sizes import spoken_size
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def publish_files(
             ).oid
 
         size = sum(content.stat().st_size if isinstance(content, Path) else len(content) for content in files.values())
-        say(f"Publishing {len(files)} files ({size / 1e6:.1f} MB) as {repo_id} ...")
+        say(f"Publishing {len(files)} files ({spoken_size(size)}) as {repo_id} ...")
         oid = ask(commit)
     except BaseException as error:
         if created:

@@ -33,6 +33,10 @@ NEW_TOKEN = (
 KIND = {"model": "model", "dataset": "data set", "space": "Space"}
 
 
+class HubError(UserError):
+    """A call to the Hub that did not work, in a sentence; the client's error is its `__cause__`."""
+
+
 def explain(
     error: BaseException, repo_id: str, doing: str, *, repo_type: str = "model", writing: bool = False
 ) -> UserError:
@@ -45,7 +49,7 @@ def explain(
     if isinstance(error, UserError):
         return error
     sentence = _sentence(error, f"{KIND[repo_type]} {repo_id}", writing)
-    return UserError(redact(f"{doing[:1].upper()}{doing[1:]} did not work: {sentence}"))
+    return HubError(redact(f"{doing[:1].upper()}{doing[1:]} did not work: {sentence}"))
 
 
 def _sentence(error: BaseException, what: str, writing: bool) -> str:

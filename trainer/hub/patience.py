@@ -17,7 +17,7 @@ from huggingface_hub import get_session
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from trainer.errors import UserError
-from trainer.hub.explain import brief, causes, redact, retry_after
+from trainer.hub.explain import HubError, brief, causes, redact, retry_after
 
 Say = Callable[[str], None]
 
@@ -32,7 +32,7 @@ class Patience:
     """How long a call to the Hub is tried.
 
     Attributes:
-        total: seconds from the first try after which no further one is started.
+        total: seconds from the first try after which no further one is started; 0 is a single try, and no word of it.
         first_wait: seconds before the second try; each wait is twice the one before it.
         longest_wait: seconds that a wait of ours may grow to. A wait that the Hub asks for (Retry-After) is
             kept in full, however long, as long as it ends before `total`.
@@ -67,7 +67,8 @@ def retry(call: Callable[[], Any], doing: str, *, patience: Patience | None = No
             wait = own_wait if asked is None else asked
             left = patience.total - (time.monotonic() - start)
             if wait > left:
-                say(f"Giving up: the next try would be in {wait:.0f} s, past the limit of {patience.total:.0f} s.")
+                if patience.total:
+                    say(f"Giving up: the next try would be in {wait:.0f} s, past the limit of {patience.total:.0f} s.")
                 raise
             status = f"{cause.response.status_code}" if isinstance(cause, HfHubHTTPError) else brief(cause)
             say(
@@ -83,6 +84,8 @@ def retry(call: Callable[[], Any], doing: str, *, patience: Patience | None = No
 def _transient(error: BaseException) -> BaseException | None:
     """The cause that another try may not meet, or None where trying again is useless."""
     for cause in causes(error):
+        if isinstance(cause, HubError):
+            continue  # it explains the next one
         if isinstance(cause, (UserError, OfflineModeIsEnabled)):
             return None
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:

@@ -26,7 +26,8 @@ from transformers import (
 )
 
 from trainer.errors import UserError
-from trainer.models.fetch import OTHER_TOKENIZER_FILES, TOKENIZER_FILES, fetch
+from trainer.hub.fetch import fetch_model
+from trainer.hub.model_files import OTHER_TOKENIZER_FILES, TOKENIZER_FILES
 from trainer.models.vocabulary import train_vocabulary
 from trainer.settings.training import Settings
 
@@ -50,7 +51,7 @@ def load_model(
     Raises:
         UserError: it can't be had, is not a T5, lacks its tokenizer, or its weights are broken or incomplete.
     """
-    folder, commit = fetch(name_or_folder, revision)
+    folder, commit = fetch_model(name_or_folder, revision)
     config = read_pretrained_config(folder, name_or_folder)
     if config.model_type not in T5_FAMILY:
         raise UserError(
@@ -104,7 +105,7 @@ def _train_vocabulary(config: T5Config, folder: Path, texts: Sequence[str]) -> N
 
 def load_tokenizer(name_or_folder: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
     """A tokenizer of the Hub or a folder; raises `UserError` where there is none."""
-    folder, _ = fetch(name_or_folder, revision, weights=False)
+    folder, _ = fetch_model(name_or_folder, revision, weights=False)
     return read_tokenizer(folder, name_or_folder)
 
 

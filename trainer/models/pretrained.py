@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from trainer.errors import UserError
-from trainer.models.fetch import fetch
+from trainer.hub.fetch import fetch_model
 from trainer.models.load import T5_FAMILY, read_pretrained_config, read_tokenizer, read_weights, refuse_incomplete
 from trainer.models.task import Task
 
@@ -45,7 +45,7 @@ def load_pretrained(
     Raises:
         UserError: it can't be had, is not of that class, or its weights are broken, unsafe or incomplete.
     """
-    folder, commit = fetch(name_or_folder, revision)
+    folder, commit = fetch_model(name_or_folder, revision)
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         raise UserError(f"{name_or_folder} is an adapter, not a model: write lora:{name_or_folder}.")
     config = read_pretrained_config(folder, name_or_folder)
@@ -95,7 +95,7 @@ def load_adapted(adapter: str | Path, revision: str | None = None) -> Pretrained
         import peft  # optional, and it imports much
     except ImportError as error:
         raise UserError(f"{adapter} is a LoRA adapter: that needs peft (`pip install peft`).") from error
-    folder, commit = fetch(adapter, revision)
+    folder, commit = fetch_model(adapter, revision)
     file = folder / "adapter_config.json"
     try:
         about = json.loads(file.read_text("utf-8"))

@@ -23,6 +23,7 @@ from huggingface_hub.utils import hf_raise_for_status
 from trainer.errors import Stopped, UserError
 from trainer.hub.commit import publish_files
 from trainer.hub.explain import explain
+from trainer.hub.model_files import SAFETENSORS, TOKENIZER, TOKENIZER_FILES, missing_shards
 from trainer.hub.patience import Patience, Say, aloud, retry
 from trainer.hub.rights import check_right, full_name, sign_in
 from trainer.publishing.card import render_card
@@ -32,15 +33,7 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
 # What is published, and nothing else of the folder: training_args.bin can hold a token, and optimizer states are of
 # no use to anybody else.
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
-
-TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "spiece.model",
-)
+WEIGHTS = tuple(name for kind in SAFETENSORS for name in kind)
 
 NEEDED = ("config.json", "generation_config.json", "tokenizer_config.json", "results.json", "README.md")
 
@@ -182,17 +175,15 @@ def finished_files(folder: Path) -> dict[str, Path]:
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in PUBLISHED)
     }
     missing = [name for name in NEEDED if name not in files]
-    if not {"tokenizer.json", "spiece.model"} & files.keys():
+    if not set(TOKENIZER_FILES) & files.keys():
         missing.append("tokenizer.json")
     weights = {name for name in files if name.endswith(".safetensors")}
-    index = files.get("model.safetensors.index.json")
-    if index:
-        try:
-            missing += sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()) - weights)
-        except (ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"{index} is not an index of weights. Save the model again.") from error
-    elif "model.safetensors" not in weights:
+    if "model.safetensors.index.json" not in files and "model.safetensors" not in weights:
         missing.append("model.safetensors")
+    try:
+        missing += missing_shards(folder, files)
+    except ValueError as error:
+        raise UserError(f"{folder}: {error}. Save the model again.") from error
     if missing:
         raise UserError(f"{folder} is not a finished model: {', '.join(missing)} is missing. Nothing was published.")
     for name in weights:

@@ -1,7 +1,9 @@
-"""Files by their names, and files written so that a reader never sees half of one."""
+"""Files: kinds by their names, digests and modes; and files written so that a reader never sees half of one."""
 
+import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,3 +55,25 @@ def bring_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal; about a second a gigabyte."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def give_usual_mode(folder: Path) -> None:
+    """Gives the weights in a folder the mode that any other new file has there, as the umask says.
+
+    safetensors writes its files for their owner alone (0600), so that nobody else on the machine, and no web server,
+    could read a model.
+    """
+    probe = folder / f".mode.{os.getpid()}"
+    probe.touch()
+    try:
+        mode = stat.S_IMODE(probe.stat().st_mode)
+    finally:
+        probe.unlink()
+    for file in folder.glob("*.safetensors"):
+        file.chmod(mode)

@@ -1,9 +1,9 @@
 """The metrics of trainer/eval.py by name, those that need a model with it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from trainer.errors import UserError
+from trainer.hub.names import name_and_revision
 from trainer.metrics.abstraction import abstraction
 from trainer.metrics.base import MetricFunction
 from trainer.metrics.bleu import bleu
@@ -49,17 +49,10 @@ def metrics_of(settings: EvalSettings) -> list[MetricFunction]:
     names = settings.system.metric_list
     found = {name: METRICS[name] for name in names if name in METRICS}
     if BY_ENCODER.keys() & set(names):
-        encoder = Encoder.load(*_revision(settings.system.encoder))
+        encoder = Encoder.load(*name_and_revision(settings.system.encoder))
         found |= {name: BY_ENCODER[name](encoder) for name in names if name in BY_ENCODER}
     if "entailment" in names:
         if not settings.system.nli:
             raise UserError("--metrics entailment needs a classifier to judge it: name one with --nli.")
-        found["entailment"] = entailment(EntailmentModel.load(*_revision(settings.system.nli)))
+        found["entailment"] = entailment(EntailmentModel.load(*name_and_revision(settings.system.nli)))
     return [found[name] for name in names if name in found]  # aboutness looks beyond a block
-
-
-def _revision(model: str | None) -> tuple[str | None, str | None]:
-    if model is None or Path(model).is_dir():
-        return model, None
-    name, _, revision = model.partition("@")
-    return name, revision or None

@@ -19,10 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
-
 from trainer.errors import UserError
+from trainer.hub.names import can_be_name, name_and_revision
 from trainer.models.pretrained import load_adapted, load_summarizer
 from trainer.summarizers.base import Summarizer, Summary
 from trainer.summarizers.bayes_risk import MinimumBayesRisk
@@ -71,7 +69,7 @@ def parse_system(spec: str, *, seed: int = 0, generation: Any = None, batch_size
     if name is None:
         return _single(spec, name=spec, **options)
     if name == "lora":
-        return Seq2SeqSummarizer.from_adapter(*_revision(rest), name=spec, **options)
+        return Seq2SeqSummarizer.from_adapter(*name_and_revision(rest), name=spec, **options)
     if name == "ensemble":
         return Seq2SeqSummarizer.of(ensemble([_load(part) for part in rest.split("+")]), spec, **options)
     systems = []
@@ -127,13 +125,8 @@ def _check_single(spec: str) -> None:
 
 def _check_model(model: str, spec: str) -> None:
     """A folder, or what could be the name of a repository with its owner."""
-    name, _ = _revision(model)
-    try:
-        validate_repo_id(name)
-        on_the_hub = "/" in name and not name.startswith((".", "/", "~"))
-    except HFValidationError:
-        on_the_hub = False
-    if not name or not (on_the_hub or Path(name).is_dir()):
+    name, _ = name_and_revision(model)
+    if not name or not (("/" in name and can_be_name(name)) or Path(name).is_dir()):
         near = difflib.get_close_matches(spec.lower(), [*_EXAMPLES, *(f"{way}:" for way in _WAYS)], n=1, cutoff=0.5)
         hint = f" did you mean {near[0]!r}?" if near else ""
         raise UserError(f"No system is called {spec!r}{':' if hint else ', and no folder.'}{hint} {_HOW}")
@@ -170,19 +163,12 @@ def _number(part: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _revision(model: str) -> tuple[str, str | None]:
-    if Path(model).is_dir():
-        return model, None
-    name, at, revision = model.rpartition("@")
-    return (name, revision) if at and name and revision else (model, None)
-
-
 def _single(spec: str, **options: Any) -> Summarizer:
     baseline = baseline_of(spec)
     if baseline is None:
         way, rest = _way(spec)
         load = Seq2SeqSummarizer.from_adapter if way == "lora" else Seq2SeqSummarizer.from_pretrained
-        return load(*_revision(rest), **options)
+        return load(*name_and_revision(rest), **options)
     kind, n = baseline
     makers: dict[str, Callable[[], Summarizer]] = {
         "lead": lambda: LeadN(n),
@@ -196,4 +182,4 @@ def _single(spec: str, **options: Any) -> Summarizer:
 
 def _load(part: str) -> Any:
     way, rest = _way(part)
-    return (load_adapted if way == "lora" else load_summarizer)(*_revision(rest))
+    return (load_adapted if way == "lora" else load_summarizer)(*name_and_revision(rest))
