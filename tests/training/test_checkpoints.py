@@ -1,14 +1,27 @@
 """Which checkpoints count, which are kept, and which run a folder is."""
 
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
+from tests.tiny import save_tiny_t5
 from tests.training.runs import settings_for
 from trainer.errors import UserError
-from trainer.training.checkpoints import TrainingRun, checkpoints, is_whole, rotate, seal, step_of, sweep
+from trainer.training.checkpoints import (
+    TrainingRun,
+    checkpoints,
+    is_intact,
+    is_whole,
+    read_notes,
+    rotate,
+    seal,
+    step_of,
+    sweep,
+)
 
 
 def fake_checkpoint(folder: Path, step: int) -> Path:
@@ -38,6 +51,58 @@ def test_a_checkpoint_is_whole_only_as_it_was_sealed(tmp_path):
         change()
         assert not is_whole(path) and checkpoints(tmp_path) == []
     assert sweep(tmp_path) == [path] and not path.exists()
+
+
+def flip_a_byte(file: Path) -> None:
+    """As a failing disk does it: the size stays."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_checkpoint_is_intact_only_with_the_bytes_that_were_written(tmp_path):
+    path = fake_checkpoint(tmp_path, 5)
+    assert not is_intact(path)
+    seal(path, seconds=1.5)
+    assert is_intact(path) and read_notes(path) == {"seconds": 1.5}
+    flip_a_byte(path / "optimizer.pt")
+    assert is_whole(path) and not is_intact(path)
+    flip_a_byte(path / "optimizer.pt")
+    assert is_intact(path)
+    # One of a version that had no digests yet: its sizes count.
+    manifest = json.loads((path / "complete.json").read_text())
+    del manifest["sha256"]
+    (path / "complete.json").write_text(json.dumps(manifest))
+    assert is_intact(path) and read_notes(path) == {"seconds": 1.5}
+
+
+def test_damaged_checkpoints_are_not_gone_on_from(tmp_path, capsys):
+    run = TrainingRun.open(settings_for(tmp_path))
+    for step in (2, 4, 6, 8):
+        seal(fake_checkpoint(tmp_path, step))
+    for step in (2, 6, 8):
+        flip_a_byte(tmp_path / f"checkpoint-{step}" / "model.safetensors")
+    assert run.last_checkpoint.name == "checkpoint-8"
+    run = TrainingRun.open(settings_for(tmp_path))
+    assert run.last_checkpoint.name == "checkpoint-4", "the newest that holds what was written"
+    said = capsys.readouterr().out
+    assert "checkpoint-8 holds other bytes than were written" in said and "checkpoint-6 holds" in said
+    assert run.intact_checkpoint(4) == tmp_path / "checkpoint-4"
+    for step in (2, 6):  # damaged, and gone
+        with pytest.raises(UserError, match=rf"checkpoint-{step} is the best checkpoint.*--from_start"):
+            run.intact_checkpoint(step)
+
+
+def test_weights_have_the_mode_of_any_new_file(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_tiny_t5(tmp_path / "checkpoint-1")
+        seal(tmp_path / "checkpoint-1")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "checkpoint-1").iterdir()}
+    assert modes["model.safetensors"] == 0o640
+    assert set(modes.values()) == {0o640}
 
 
 def test_rotation_keeps_the_newest_and_the_best(tmp_path):

@@ -27,6 +27,9 @@ def test_a_disk_too_small_is_found_out_before(tmp_path, monkeypatch):
     check_disk(settings, run, weights=1_000_000)
     with pytest.raises(UserError, match=r"1\.0 GB free, and the run will need 3\.1 GB"):
         check_disk(settings, run, weights=60_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
+    with pytest.raises(UserError, match=r"with 20\.0 kB free, and the run will need 520 kB for .*, 500 kB more\."):
+        check_disk(settings, run, weights=10_000)
 
 
 def test_a_start_model_with_other_generation_settings_is_trained_with_ours(tmp_path):

@@ -16,7 +16,7 @@ from trainer.models.initialisation import make_copy_ready
 from trainer.models.vocabulary import train_vocabulary
 from trainer.pretraining.corpus import text_of, text_rows
 from trainer.pretraining.mixture import Mixture
-from trainer.runtime.files import replacing, write_atomically, write_json
+from trainer.runtime.files import give_usual_mode, replacing, write_atomically, write_json
 from trainer.settings.pretraining import PretrainSettings
 
 # The run's last state, which it goes on from; and, while the rate falls, the cool-down's, which leaves the other alone.
@@ -240,6 +240,7 @@ def save_base(
     finished.config.dropout_rate = 0.1  # for whoever fine-tunes it, as T5 1.1: none in pre-training, 0.1 after it
     finished.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    give_usual_mode(folder)
     record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
     write_json(folder / "pretraining.json", record)
 

@@ -10,7 +10,8 @@
       model/             the finished model; appears in one rename, so if it is there it is whole
 
 transformers writes a checkpoint in place and takes the highest number for the newest. Here a checkpoint counts only
-if its complete.json, written after everything else has reached the disk, agrees with the files beside it.
+if its complete.json, written after everything else has reached the disk, agrees with the files beside it: with their
+sizes wherever checkpoints are listed, and with their digests, which takes reading them, before one is used.
 """
 
 import json
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
-from trainer.runtime.files import bring_to_disk, write_atomically, write_json
+from trainer.runtime.files import bring_to_disk, give_usual_mode, sha256_of, write_atomically, write_json
 from trainer.settings.training import Settings, differences
 
 MANIFEST = "complete.json"
@@ -38,21 +39,23 @@ def step_of(checkpoint: Path) -> int:
 
 
 def seal(checkpoint: Path, **notes: Any) -> None:
-    """Declares a checkpoint whole: brings its files to the disk, then writes their sizes into complete.json.
+    """Declares a checkpoint whole: brings its files to the disk, then notes sizes and digests in complete.json.
 
-    `notes` are kept beside the sizes (`read_notes`). A checkpoint that loses power or its process before the last
-    line of this function is not whole.
+    `notes` are kept beside them (`read_notes`). A checkpoint that loses power or its process before the last line of
+    this function is not whole.
     """
-    sizes = {}
+    give_usual_mode(checkpoint)
+    sizes, digests = {}, {}
     for file in sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST):
         bring_to_disk(file)
-        sizes[str(file.relative_to(checkpoint))] = file.stat().st_size
-    write_json(checkpoint / MANIFEST, {"files": sizes, **notes})
+        name = str(file.relative_to(checkpoint))
+        sizes[name], digests[name] = file.stat().st_size, sha256_of(file)
+    write_json(checkpoint / MANIFEST, {"files": sizes, "sha256": digests, **notes})
     bring_to_disk(checkpoint.parent)
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether the checkpoint was sealed and every file still has the size it had then."""
+    """Whether the checkpoint was sealed and every file still has the size it had then; a quick look."""
     try:
         sizes = json.loads((checkpoint / MANIFEST).read_text("utf-8"))["files"]
         return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
@@ -60,10 +63,26 @@ def is_whole(checkpoint: Path) -> bool:
         return False
 
 
+def is_intact(checkpoint: Path) -> bool:
+    """Whether the checkpoint is whole and every byte is what it was when it was sealed.
+
+    Reads all of it, about a second a gigabyte. A checkpoint of an earlier version has no digests: its sizes count.
+    """
+    if not is_whole(checkpoint):
+        return False
+    digests = json.loads((checkpoint / MANIFEST).read_text("utf-8")).get("sha256", {})
+    return all(sha256_of(checkpoint / name) == digest for name, digest in digests.items())
+
+
 def read_notes(checkpoint: Path) -> dict[str, Any]:
     """What `seal` was given besides the files."""
     notes = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
-    return {name: value for name, value in notes.items() if name != "files"}
+    return {name: value for name, value in notes.items() if name not in ("files", "sha256")}
+
+
+def best_step(checkpoint: Path) -> int | None:
+    """The step with the best score on the validation pairs when the checkpoint was written; None before any score."""
+    return json.loads((checkpoint / TRAINER_STATE).read_text("utf-8"))["best_global_step"]
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -80,6 +99,20 @@ def sweep(folder: Path) -> list[Path]:
     return sorted(broken, key=step_of)
 
 
+def drop_damaged(folder: Path) -> list[Path]:
+    """Deletes the newest checkpoints as long as they are not intact, and returns them.
+
+    The one that is left as the newest, which a run goes on from, has been read in full; older ones have not.
+    """
+    damaged = []
+    for path in reversed(checkpoints(folder)):
+        if is_intact(path):
+            break
+        _delete(path)
+        damaged.append(path)
+    return damaged
+
+
 def rotate(folder: Path, keep: int, best_step: int | None) -> None:
     """Deletes all but the `keep` newest whole checkpoints and the best one.
 
@@ -87,9 +120,13 @@ def rotate(folder: Path, keep: int, best_step: int | None) -> None:
     """
     for path in checkpoints(folder)[: -max(keep, 1)]:
         if step_of(path) != best_step:
-            # Without its manifest a folder half deleted can't be taken for a checkpoint.
-            (path / MANIFEST).unlink()
-            shutil.rmtree(path)
+            _delete(path)
+
+
+def _delete(checkpoint: Path) -> None:
+    # Without its manifest a folder half deleted can't be taken for a checkpoint.
+    (checkpoint / MANIFEST).unlink()
+    shutil.rmtree(checkpoint)
 
 
 def is_last(checkpoint: Path) -> bool:
@@ -143,6 +180,8 @@ class TrainingRun:
             )
         for path in sweep(run.folder):
             say(f"{path.name} was cut short while it was written, so it is deleted.")
+        for path in [] if run.finished else drop_damaged(run.folder):
+            say(f"{path.name} holds other bytes than were written (a failing disk?), so it is deleted.")
         return run
 
     @property
@@ -164,6 +203,21 @@ class TrainingRun:
     def trained(self) -> dict[str, Any] | None:
         """What training did, once its last step is done; `best_checkpoint` is the name of a folder in the run."""
         return self._read("trained.json")
+
+    def intact_checkpoint(self, step: int) -> Path:
+        """The checkpoint of a step, read in full and found to be what was written.
+
+        Raises:
+            UserError: it is not, or it is gone.
+        """
+        path = self.folder / f"checkpoint-{step}"
+        if not is_intact(path):
+            raise UserError(
+                f"{path} is the best checkpoint, which the finished model is made from, and it is damaged: its files "
+                "are not those that were written. Bring them back from a copy, or begin anew with --from_start (the "
+                "run is renamed, not deleted)."
+            )
+        return path
 
     def mark_trained(self, training: dict[str, Any]) -> None:
         write_json(self.folder / "trained.json", training)

@@ -20,6 +20,7 @@ from trainer.errors import UserError
 from trainer.models.load import DTYPES, load_model, start_model
 from trainer.models.task import remember_task
 from trainer.publishing.card import write_card
+from trainer.runtime.files import give_usual_mode
 from trainer.scoring.in_memory import evaluate_system
 from trainer.scoring.records import Results
 from trainer.settings.base import public_name
@@ -49,7 +50,7 @@ def finish(
     part = run.folder / "model.part"
     shutil.rmtree(part, ignore_errors=True)
     training = run.trained
-    save_finished(settings, run.folder / training["best_checkpoint"], part)
+    save_finished(settings, run.intact_checkpoint(training["best_step"]), part)
     results = Results(
         settings=settings.public(),
         training={
@@ -95,6 +96,7 @@ def save_finished(settings: Settings, checkpoint: Path, folder: Path) -> None:
         )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    give_usual_mode(folder)
 
 
 def systems(settings: Settings, run: TrainingRun, folder: Path) -> Iterator[Summarizer]:

@@ -24,11 +24,12 @@ from trainer.data.tokens import collator, tokenize
 from trainer.errors import UserError
 from trainer.models.load import count_weights
 from trainer.models.task import remember_task
+from trainer.runtime.sizes import spoken_size
 from trainer.settings.training import Settings
 from trainer.summarizers.extractive import Oracle
 from trainer.training.arguments import training_arguments, use_bf16
 from trainer.training.callbacks import MetricsFile, ProgressLines, Schedule
-from trainer.training.checkpoints import TRAINER_STATE, TrainingRun, is_last, read_notes, step_of
+from trainer.training.checkpoints import TRAINER_STATE, TrainingRun, best_step, is_last, read_notes, step_of
 from trainer.training.forecast import forecast
 from trainer.training.loss import token_loss
 from trainer.training.plan import Plan
@@ -140,6 +141,8 @@ def fit(
         done = step_of(last) if last else 0
         if last is not None:
             trainer.seconds_before = read_notes(last)["seconds"]
+            if (best := best_step(last)) is not None:
+                run.intact_checkpoint(best)  # the model is going to be made from it: better to know it now
         if first:
             run.forget_after(done)
             if last is not None:
@@ -193,6 +196,7 @@ def check_disk(settings: Settings, run: TrainingRun, weights: int) -> None:
     free = shutil.disk_usage(run.folder).free
     if free < needed:
         raise UserError(
-            f"{run.folder} is on a disk with {free / 1e9:.1f} GB free, and the run will need {needed / 1e9:.1f} GB for "
-            "checkpoints and model. Free some space, choose another --output_dir, or lower --save_total_limit."
+            f"{run.folder} is on a disk with {spoken_size(free)} free, and the run will need {spoken_size(needed)} for "
+            f"checkpoints and model, {spoken_size(needed - free)} more. Free some space, choose another "
+            "--output_dir, or lower --save_total_limit."
         )
