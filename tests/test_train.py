@@ -151,6 +151,22 @@ def test_started_again_a_finished_run_says_so(smoke, tmp_path, capsys):
     ]
 
 
+def test_a_finished_run_takes_a_new_licence_and_refuses_a_language_that_is_none_of_its_texts(smoke, tmp_path, capsys):
+    folder = shutil.copytree(smoke[0], tmp_path / "run")
+    argv = ["--recipe", "smoke", "--output_dir", str(folder)]
+    assert Results.load(folder / "model" / "results.json").training["language"] == "en"
+    assert main([*argv, "--license", "mit"]) == 0
+    assert "drawn anew with --license: apache-2.0 -> mit" in capsys.readouterr().out
+    assert "license: mit" in (folder / "model" / "README.md").read_text("utf-8")
+    assert main(argv) == 0
+    assert "license: mit" in (folder / "model" / "README.md").read_text("utf-8"), "nothing else was asked for"
+    assert main([*argv, "--language", "de"]) == 2
+    assert "found to be in en" in capsys.readouterr().err
+    # Before there is a model the texts themselves are asked.
+    assert main([*QUICK, "--language", "de", "--output_dir", str(tmp_path / "new")]) == 2
+    assert "of the training texts read as en (100%)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [

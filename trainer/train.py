@@ -17,10 +17,12 @@ from trainer.settings.training import Settings
 def train(settings: Settings) -> None:
     """The whole story; killed anywhere, the same call goes on from where it was."""
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
+    from trainer.data.language import language_of
     from trainer.data.load import load_split
     from trainer.data.splits import leakage_notes
     from trainer.data.unknown import unknown_notes
     from trainer.models.load import start_model
+    from trainer.publishing.card import update_card
     from trainer.publishing.publish import check_push
     from trainer.runtime.processes import Processes
     from trainer.training.checkpoints import TrainingRun
@@ -39,10 +41,14 @@ def train(settings: Settings) -> None:
 
         if run.finished:
             processes.say(f"\nThis run is finished; its model is in {run.model}. To train anew, add --from_start.")
+            if processes.first:
+                update_card(run.model, settings.hub)
         else:
             with processes.in_turn():
                 splits = {name: load_split(settings.data, name, say=processes.say) for name in settings.data.splits}
                 run.check_data({name: splits[name].fingerprint for name in ("train", "validation")})
+                if settings.hub.language is not None:  # a wrong one is told before the training, not after it
+                    language_of(splits["train"].examples, settings.hub.language)
                 texts = [text for pair in splits["train"].examples for text in (pair.source, pair.target)]
                 model, tokenizer, revision = start_model(settings, run.folder / "vocabulary", texts)
             processes.share_cores(model.num_parameters())
@@ -62,12 +68,14 @@ def train(settings: Settings) -> None:
 
 def push_only(settings: Settings) -> None:
     """Publishes a folder that an earlier run finished."""
+    from trainer.publishing.card import update_card
     from trainer.publishing.publish import check_push
     from trainer.scoring.records import Results
 
     folder = settings.hub.push_only
     base, _, dataset = Results.load(folder / "results.json").training["system"].partition("-finetuned-")
     repo_id = check_push(settings.hub, base, dataset)
+    update_card(folder, settings.hub)
     publish(folder, repo_id, settings.hub.private)
 
 

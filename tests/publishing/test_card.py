@@ -16,10 +16,11 @@ from tests.hub.double import Hub
 from tests.tiny import SMOKE, save_tiny_t5, tiny_t5
 from trainer.data.load import load_split
 from trainer.errors import UserError
-from trainer.publishing.card import render_card, write_card
+from trainer.publishing.card import render_card, update_card, write_card
 from trainer.scoring.in_memory import evaluate_system
 from trainer.scoring.records import Results
 from trainer.settings.base import ROOT
+from trainer.settings.groups import HubSettings
 from trainer.settings.training import Settings
 from trainer.summarizers.extractive import LeadN
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
@@ -84,6 +85,7 @@ def write_results(folder: Path, dataset: str | None = None, **training) -> Resul
             "seconds": 4321.0,
             "processes": 2,
             "precision": "bf16",
+            "language": "en",
             **training,
         },
     )
@@ -329,3 +331,58 @@ def test_a_card_is_drawn_again_with_what_people_say(tmp_path):
     assert Results.load(tmp_path / "results.json").evaluations == before.evaluations
     done = subprocess.run([*script, str(notes)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr and "results.json" in done.stderr
+
+
+def test_no_language_is_claimed_that_was_not_found(tmp_path, card):
+    assert "both in the language `en`" in card.text and "It was trained on texts in `en` only" in card.text
+    write_results(tmp_path, language="de")
+    german = ModelCard(render_card(tmp_path))
+    assert german.data.language == "de" and "both in the language `de`" in german.text
+    write_results(tmp_path, language=None)
+    text = render_card(tmp_path)
+    assert "language" not in ModelCard(text).data.to_dict()
+    assert "both in the language" not in text and "It was trained on texts in" not in text and "English" not in text
+
+
+def notes_file(folder: Path, text: str = "It likes **harbours**.") -> Path:
+    path = folder / "notes.yaml"
+    path.write_text(f"notes: {text}\n", "utf-8")
+    return path
+
+
+def test_a_finished_card_takes_what_is_asked_for_anew(tmp_path):
+    write_results(tmp_path, notes="Old words.")
+    write_card(tmp_path, "ada/t5")
+    said = []
+    for same in (HubSettings(), HubSettings(license="apache-2.0", language="en")):
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        update_card(tmp_path, same, said.append)
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before and said == []
+
+    hub = HubSettings(license="mit", card_notes=notes_file(tmp_path), language="none")
+    update_card(tmp_path, hub, said.append)
+    card = ModelCard((tmp_path / "README.md").read_text("utf-8"))
+    assert card.data.license == "mit" and "language" not in card.data.to_dict()
+    assert "It likes **harbours**." in card.text and "Old words." not in card.text
+    assert 'name = "ada/t5"' in card.text, "the example still loads what it loaded"
+    assert len(said) == 3 and "--license: apache-2.0 -> mit" in said[0] and "--language: en -> None" in said[1]
+    update_card(tmp_path, hub, said.append)
+    update_card(tmp_path, HubSettings(), said.append)
+    assert len(said) == 3, "it says all that already"
+    assert Results.load(tmp_path / "results.json").settings["hub"]["license"] == "mit"
+
+
+def test_what_a_finished_card_cannot_take_is_refused(tmp_path):
+    write_results(tmp_path)
+    path = write_card(tmp_path)
+    with pytest.raises(UserError, match=r"--language is 'fr', but the training texts were found to be in en"):
+        update_card(tmp_path, HubSettings(language="fr"))
+    path.write_text(path.read_text("utf-8") + "\nMy own words.\n", "utf-8")
+    update_card(tmp_path, HubSettings(license="apache-2.0"))  # nothing new
+    with pytest.raises(UserError, match=r"README\.md is not as it was drawn.*--license: apache-2.0 -> mit"):
+        update_card(tmp_path, HubSettings(license="mit"))
+    assert "My own words." in path.read_text("utf-8")
+    assert Results.load(tmp_path / "results.json").settings["hub"]["license"] is None
+    path.unlink()  # as the sentence advises
+    update_card(tmp_path, HubSettings(license="mit"))
+    assert ModelCard(path.read_text("utf-8")).data.license == "mit"

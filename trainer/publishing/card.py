@@ -23,10 +23,11 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from trainer.errors import UserError
+from trainer.hub.patience import Say, aloud
 from trainer.metrics.rouge import PARTS
 from trainer.runtime.files import write_atomically
 from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results, results_table
-from trainer.settings.groups import read_card_notes
+from trainer.settings.groups import DEFAULT_LICENSE, HubSettings, read_card_notes
 
 # Figures about the summaries that the card shows where they were measured: title, factor, digits.
 TRAITS = {
@@ -54,8 +55,8 @@ def write_card(folder: Path, repo_id: str | None = None) -> Path:
     - `base_model`, `base_revision`: both None for random weights, the second None for a folder;
     - `splits`: name, dataset, revision, n, fingerprint and skipped of each split that was learnt or chosen from;
     - `steps`, `epochs`, `seconds`, `processes`, `precision`, `best_step`, `best_metric`, `best_value`;
-    - and where they are there, `provenance` (objects with name, licence, size, use), `notes` (Markdown) and
-      `usage` (a sentence behind the licence).
+    - and where they are there, `language` (of the training texts, ISO 639), `provenance` (objects with name, licence,
+      size, use), `notes` (Markdown) and `usage` (a sentence behind the licence).
 
     Raises:
         UserError: results.json is missing, malformed, or lacks a figure that the card states.
@@ -149,7 +150,8 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
         "unfinished_share": _percent(last.metrics.get("unfinished_share")),
         "comparisons": _comparisons(results.evaluations, own),
         "notes": training.get("notes"),
-        "license": settings["hub"]["license"],
+        "license": _license(results),
+        "language": training.get("language"),
         "usage": training.get("usage"),
     }
 
@@ -159,8 +161,8 @@ def _front_matter(results: Results, own: Sequence[Evaluation], repo_id: str | No
     training = results.training
     on_hub = [split["dataset"] for split in training["splits"] if split["revision"]]
     return ModelCardData(
-        language="en",
-        license=results.settings["hub"]["license"],
+        language=training.get("language"),
+        license=_license(results),
         library_name="transformers",
         pipeline_tag="summarization",
         # Only what the Hub knows: a folder's name would be a dead link there.
@@ -283,28 +285,99 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="folder of a finished model, with its results.json")
     parser.add_argument("--card_notes", type=Path, metavar="FILE", help="YAML file with provenance, notes and usage")
     parser.add_argument("--license", help="licence named on the card, in place of the one that training was given")
+    parser.add_argument("--language", metavar="CODE", help="language of the texts, for results that do not say it yet")
     options = parser.parse_args(argv)
     try:
-        redraw(options.folder, options.card_notes, options.license)
+        redraw(options.folder, options.card_notes, options.license, options.language)
     except UserError as error:
         print(f"card.py: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def redraw(folder: Path, card_notes: Path | None = None, license: str | None = None) -> Path:
-    """Adds notes and licence to `<folder>/results.json`, writes `<folder>/README.md` from it and returns its path.
+def redraw(
+    folder: Path,
+    card_notes: Path | None = None,
+    license: str | None = None,
+    language: str | None = None,
+    repo_id: str | None = None,
+) -> Path:
+    """Adds what is given to `<folder>/results.json`, writes `<folder>/README.md` from it and returns its path.
 
     Raises:
-        UserError: the folder has no results.json, or the notes are malformed.
+        UserError: the folder has no results.json, the notes are malformed, or `language` is not what was found.
     """
     results = Results.load(folder / "results.json")
     if card_notes is not None:
         results.training.update(read_card_notes(card_notes))
     if license is not None:
         results.settings["hub"]["license"] = license
+    if language is not None:
+        results.training["language"] = _checked_language(results, language)
     results.save(folder / "results.json")
-    return write_card(folder)
+    return write_card(folder, repo_id)
+
+
+def update_card(folder: Path, hub: HubSettings, say: Say = aloud) -> None:
+    """Puts the licence, the notes and the language that are asked for into the card of a finished model.
+
+    What is not asked for stays as it is, and so does a card that says it all already. Every change is told.
+
+    Raises:
+        UserError: as `redraw`, or somebody has edited the card, so that it can't be drawn anew.
+    """
+    before = Results.load(folder / "results.json")
+    changes = []
+    if hub.license not in (None, _license(before)):
+        changes.append(f"--license: {_license(before)} -> {hub.license}")
+    if hub.language is not None:
+        language = _checked_language(before, hub.language)
+        if language != before.training.get("language"):
+            changes.append(f"--language: {before.training.get('language')} -> {language}")
+    if hub.card_notes is not None:
+        notes = read_card_notes(hub.card_notes)
+        if notes != {name: before.training.get(name) for name in notes}:
+            changes.append(f"--card_notes: {', '.join(notes)} of {hub.card_notes}")
+    if not changes:
+        return
+    file = folder / "README.md"
+    card = file.read_text("utf-8") if file.is_file() else ""
+    if not is_as_drawn(folder, card):
+        raise UserError(
+            f"{file} is not as it was drawn (edited, or of an earlier version), and drawing it anew for "
+            f"{'; '.join(changes)} would lose that. Write it there by hand and leave the flag out, or delete the file."
+        )
+    redraw(folder, hub.card_notes, hub.license, hub.language, _repo_id_of(card))
+    for change in changes:
+        say(f"The card of {folder} was drawn anew with {change}.")
+
+
+def is_as_drawn(folder: Path, card: str) -> bool:
+    """Whether `card` is what `<folder>/results.json` gives, or nothing at all, so that nobody's words are in it."""
+    return not card.strip() or card == render_card(folder, _repo_id_of(card))
+
+
+def _repo_id_of(card: str) -> str | None:
+    """The repository that the example in a card loads."""
+    loaded = re.search(r'^name = "(.*)"$', card, re.MULTILINE)
+    return None if loaded is None or loaded[1] == "." else loaded[1]
+
+
+def _license(results: Results) -> str:
+    return results.settings["hub"]["license"] or DEFAULT_LICENSE
+
+
+def _checked_language(results: Results, language: str) -> str | None:
+    """`language` where training found the texts to be in it, or where it did not look; None for "none"."""
+    found = results.training.get("language")
+    if language == "none":
+        return None
+    if "language" in results.training and language != found:
+        raise UserError(
+            f"--language is {language!r}, but the training texts were found to be in "
+            f"{found or 'several languages, or none was to be named'}: leave it out, or give 'none' to claim nothing."
+        )
+    return language
 
 
 if __name__ == "__main__":

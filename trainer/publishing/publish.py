@@ -26,8 +26,8 @@ from trainer.hub.explain import explain
 from trainer.hub.model_files import SAFETENSORS, TOKENIZER, TOKENIZER_FILES, missing_shards
 from trainer.hub.patience import Patience, Say, aloud, retry
 from trainer.hub.rights import check_right, full_name, sign_in
-from trainer.publishing.card import render_card
-from trainer.settings.groups import HubSettings
+from trainer.publishing.card import is_as_drawn, render_card
+from trainer.settings.groups import DEFAULT_LICENSE, HubSettings
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 
@@ -87,7 +87,7 @@ def check_push(
     name = hub.hub_model_id or default_model_id(who["name"], base_model, dataset)
     repo_id = full_name(name, who, "--hub_model_id")
     exists = check_right(api, who, repo_id, "--hub_model_id", private=hub.private, patience=patience, say=say)
-    _check_license(api, hub.license, patience, say)
+    _check_license(api, hub.license or DEFAULT_LICENSE, patience, say)
     state = "there is one already, which gets a new commit" if exists else "will be made"
     say(f"To be published as {repo_id} by {who['name']} ({state}).")
     return repo_id
@@ -208,6 +208,4 @@ def _is_whole(path: Path) -> bool:
 
 def _card_for(folder: Path, card: str, repo_id: str) -> str:
     """`card` with `repo_id` in its example; a card that somebody has edited stays as it is."""
-    loaded = re.search(r'^name = "(.*)"$', card, re.MULTILINE)
-    known = None if loaded is None or loaded[1] == "." else loaded[1]
-    return render_card(folder, repo_id) if card == render_card(folder, known) else card
+    return render_card(folder, repo_id) if is_as_drawn(folder, card) else card

@@ -349,7 +349,15 @@ class HubSettings(Group):
         "Publish this finished model folder and train nothing (after a push that failed).",
         metavar="FOLDER",
     )
-    license: str = setting("apache-2.0", "Licence named on the card.", metavar="NAME")
+    license: str | None = setting(
+        None, "Licence named on the card; left out: apache-2.0, or what a finished model's card names.", metavar="NAME"
+    )
+    language: str | None = setting(
+        None,
+        "Language on the card, such as en, checked against the training texts; left out: what they are found to be; "
+        "none: nothing.",
+        metavar="CODE",
+    )
     card_notes: Path | None = setting(
         None,
         "YAML file of what the card says beside figures: provenance (list of name, licence, size, use), notes, usage.",
@@ -357,7 +365,8 @@ class HubSettings(Group):
     )
 
     def check(self) -> None:
-        self._not_blank("license")
+        for name in ("license", "language"):
+            self._not_blank(name)
         if self.card_notes is not None:
             read_card_notes(self.card_notes)
         if self.hub_model_id is not None and not re.fullmatch(r"([\w.-]+/)?[\w.-]+", self.hub_model_id):
@@ -410,6 +419,9 @@ GROUPS = (
     HubSettings,
     RunSettings,
 )
+
+
+DEFAULT_LICENSE = "apache-2.0"
 
 
 def read_card_notes(path: Path) -> dict[str, Any]:

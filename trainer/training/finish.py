@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from trainer.data.language import language_of
 from trainer.data.splits import Split
 from trainer.errors import UserError
 from trainer.models.load import DTYPES, load_model, start_model
@@ -59,6 +60,7 @@ def finish(
             "base_revision": base_revision,
             "splits": [_split_record(splits[name]) for name in ("train", "validation")],
             **training,
+            "language": language_of(splits["train"].examples, settings.hub.language),
             **(read_card_notes(settings.hub.card_notes) if settings.hub.card_notes else {}),
         },
     )

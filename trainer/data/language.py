@@ -1,0 +1,43 @@
+"""Which language the texts are in, found out from the texts: a card claims nothing that nobody has looked at."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from trainer.data.splits import Example
+from trainer.errors import UserError
+
+# So many pairs, spread evenly over the split, are looked at: half a second.
+SAMPLE = 200
+
+# So many of their texts must be in one language for it to be that of the split.
+SHARE = 0.9
+
+# What py3langid says of a text without words.
+_NO_WORDS = "zxx"
+
+
+def language_of(examples: Sequence[Example], asked: str | None = None) -> str | None:
+    """The language of articles and summaries alike as an ISO 639 code ("en"); None where they are of several.
+
+    Args:
+        asked: a code that the texts must agree with; "none" asks for None.
+
+    Raises:
+        UserError: the texts read as another language than `asked`.
+    """
+    if asked == "none":
+        return None
+    import py3langid  # imported here: it reads a model of 4 MB
+
+    pairs = examples[:: max(len(examples) // SAMPLE, 1)][:SAMPLE]
+    texts = [text for pair in pairs for text in (pair.source, pair.target)]
+    counts = Counter(py3langid.classify(text)[0] for text in texts)
+    code, number = counts.most_common(1)[0]
+    language = code if number >= SHARE * len(texts) and code != _NO_WORDS else None
+    if asked is not None and asked != language:
+        found = ", ".join(f"{name} ({100 * n / len(texts):.0f}%)" for name, n in counts.most_common(3))
+        raise UserError(
+            f"--language is {asked!r}, but {len(texts)} of the training texts read as {found}. Leave it out for what "
+            "the texts are found to be, or give 'none' to claim nothing."
+        )
+    return language
