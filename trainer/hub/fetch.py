@@ -31,8 +31,8 @@ from trainer.runtime.sizes import spoken_size
 # A name or a network that is not there should be told soon; a download that has begun is worth more patience.
 FIRST_QUESTION = Patience(total=10.0)
 
-# (bytes fetched, bytes to be fetched in all)
-Progress = Callable[[int, int], None]
+# Called with (bytes fetched, bytes to be fetched in all).
+TellBytes = Callable[[int, int], None]
 
 
 def look_up(
@@ -66,7 +66,7 @@ def fetch_model(
     api: HfApi | None = None,
     cache_dir: Path | None = None,
     patience: Patience | None = None,
-    progress: Progress | None = None,
+    progress: TellBytes | None = None,
     say: Say = print,
 ) -> tuple[Path, str | None]:
     """The folder that holds a model, and its commit if that is a snapshot in the Hub client's cache.
@@ -125,7 +125,7 @@ class _Model:
     def doing(self) -> str:
         return f"fetching {self.name}"
 
-    def download(self, progress: Progress | None) -> Path:
+    def download(self, progress: TellBytes | None) -> Path:
         """Fetches what the cache lacks, and compares the weights with the Hub's digests; the snapshot's folder."""
         info = self._look_up(self.revision)
         there = {file.rfilename: file for file in info.siblings or ()}
@@ -167,7 +167,7 @@ class _Model:
         return look_up(self.name, revision, files_metadata=True, doing=self.doing, api=self.api, **waits)
 
     def _snapshot(
-        self, files: list[str], progress: Progress | None = None, total: int = 0, local_files_only: bool = False
+        self, files: list[str], progress: TellBytes | None = None, total: int = 0, local_files_only: bool = False
     ) -> str:
         return self.api.snapshot_download(
             self.name,
@@ -241,7 +241,7 @@ def byte_counter(tell: Callable[[int], None]) -> type[tqdm]:
     return Bytes
 
 
-def _bar(name: str) -> Progress:
+def _bar(name: str) -> TellBytes:
     """Draws a bar where a terminal shows it."""
     bar = tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty())
 
