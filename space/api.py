@@ -5,6 +5,7 @@ error that is one sentence.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
@@ -28,8 +29,8 @@ def add(serving: Serving) -> None:
         """Summarises an article. Settings that are not given are the model's own.
 
         Returns `summary`, `tokens_read` and `tokens_total` of the article (prefix and end token included),
-        `tokens_written`, `finished` (false if a limit cut the summary off), `model`, `revision` and
-        `decoding`.
+        `tokens_written`, `finished` (false if a limit cut the summary off), `remarks` (`text`, and `warns` where it
+        is a reason to doubt the summary; worst first), `model`, `revision` and `decoding`.
         """
         article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
         settings = limits.decoding(num_beams, max_new_tokens, length_penalty)
@@ -41,6 +42,7 @@ def add(serving: Serving) -> None:
             "tokens_total": answer.tokens_total,
             "tokens_written": answer.tokens_written,
             "finished": answer.finished,
+            "remarks": [asdict(remark) for remark in answer.remarks],
             "model": engine.name,
             "revision": engine.revision,
             "decoding": answer.decoding,

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from space.verdict import Remark, remarks
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
-from trainer.data.encoding import encode
+from trainer.data.encoding import Encoded, encode
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
 from trainer.models.load import load_model
@@ -39,6 +40,7 @@ class Answer:
         tokens_read, tokens_total: of the source, prefix and end token included, read and in all.
         tokens_written, finished: tokens generated; False if a limit cut the summary off.
         unknown: how many of the tokens read are `<unk>`: characters that the vocabulary lacks.
+        remarks: what to know before believing it, worst first.
         decoding: the settings, as a record states them.
         seconds: that it took.
     """
@@ -49,6 +51,7 @@ class Answer:
     tokens_written: int
     finished: bool
     unknown: int
+    remarks: tuple[Remark, ...]
     decoding: dict[str, Any]
     seconds: float
 
@@ -133,13 +136,20 @@ class Engine:
         start = time.perf_counter()
         summarizer = self._summarizer(decoding)
         summary = summarizer.summarize([article])[0]
+        (read,) = encode(self._tokenizer, [article], prefix=summarizer.prefix, limit=summary.tokens_read)
         return Answer(
             text=summary.text,
             tokens_read=summary.tokens_read,
             tokens_total=summary.tokens_total,
             tokens_written=summary.tokens_written or 0,
             finished=summary.finished,
-            unknown=self._unknown(article, summarizer.prefix, summary.tokens_read),
+            unknown=read.ids.count(self._tokenizer.unk_token_id),
+            remarks=remarks(
+                summary.text,
+                article,
+                cut_at=None if summary.finished else summary.tokens_written,
+                words_unread=_words_past(article, summarizer.prefix, read),
+            ),
             decoding=summarizer.decoding(),
             seconds=time.perf_counter() - start,
         )
@@ -175,10 +185,6 @@ class Engine:
             batch_size=1,
         )
 
-    def _unknown(self, article: str, prefix: str, tokens_read: int) -> int:
-        ids = encode(self._tokenizer, [article], prefix=prefix, limit=tokens_read)[0].ids
-        return ids.count(self._tokenizer.unk_token_id)
-
     def _remember(self, key: tuple, compute: Callable[[], T]) -> T:
         with self._one_at_a_time:
             if key not in self._results:
@@ -198,6 +204,14 @@ class Engine:
             raise UserError(f"{self.name} loads but does not run: {error}") from error
         if not torch.isfinite(logits).all():
             raise UserError(f"The weights of {self.name} are damaged: they give no finite numbers.")
+
+
+def _words_past(article: str, prefix: str, read: Encoded) -> int:
+    """How many words stand behind what was read; 0 for a tokenizer without offsets."""
+    if read.encoding is None or read.total == len(read.ids):
+        return 0
+    end = read.encoding.offsets[len(read.ids) - read.tail - 1][1]
+    return len((prefix + article)[end:].split())
 
 
 def score(summary: str, reference: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import gradio as gr
 from space import limits
 from space.markup import escape, signed
 from space.serving import STARTER_NAME, Serving
+from space.verdict import STANDING, Remark
 from trainer.errors import UserError
 
 if TYPE_CHECKING:  # torch comes with it: the page opens first
@@ -61,6 +62,7 @@ def result(answer: "Answer", by: str, scores: dict[str, Any] | str | None) -> st
     return (
         '<section class="card result" aria-label="Summary">'
         f'<h2 class="kicker">Summary</h2><p class="summary" dir="auto">{text}</p>'
+        f"{_verdict(answer.remarks)}"
         f'<p class="byline">{by}, {escape(_how(answer))}</p>'
         f'<p class="read">{_read(answer)}</p>'
         f"{_notes(answer)}{_scores(scores)}</section>"
@@ -74,7 +76,15 @@ def byline(name: str, revision: str | None) -> str:
     return f"By {escape(name)}" + (f" <code>{escape(revision[:7])}</code>" if revision else "")
 
 
+def _verdict(remarks: Sequence[Remark]) -> str:
+    standing = f"<li>{escape(STANDING)}</li>"
+    listed = "".join(f"<li{' class=warns' if remark.warns else ''}>{escape(remark.text)}</li>" for remark in remarks)
+    return f'<ul class="verdict" aria-label="Before you believe it">{listed}{standing}</ul>'
+
+
 def _how(answer: "Answer") -> str:
+    if answer.decoding.get("choose_from") == "sentences":
+        return f"choosing among the article’s own sentences, in {answer.seconds:.1f} s"
     beams = answer.decoding.get("num_beams", 1)
     search = "greedily" if beams == 1 else f"with {beams} beams"
     return f"{search}, at most {answer.decoding['max_new_tokens']} new tokens, in {answer.seconds:.1f} s"
@@ -87,8 +97,6 @@ def _read(answer: "Answer") -> str:
 
 def _notes(answer: "Answer") -> str:
     notes = []
-    if not answer.finished:
-        notes.append(f"The limit of {answer.tokens_written} new tokens cut the summary off.")
     if answer.unknown > MANY_UNKNOWN * answer.tokens_read:
         share = answer.unknown / answer.tokens_read
         notes.append(f"{share:.0%} of the tokens read are unknown to this model’s vocabulary: it knows English only.")

@@ -68,3 +68,20 @@ def test_a_first_sentence_in_capitals_is_no_lead(tmp_path, recipe):
     corpora = {"train.jsonl": load_corpus(path, tiny_tokenizer(), tmp_path)}
     mixture = Mixture(corpora, parse(flags(recipe, tmp_path)), tiny_tokenizer())
     assert "lead" not in mixture.validation and "gap" in mixture.validation
+
+
+def test_a_text_can_hold_out_more_of_its_documents(tmp_path, recipe):
+    tokenizer = tiny_tokenizer()
+    corpus = load_corpus(SMOKE / "train.jsonl", tokenizer, tmp_path)
+    settings = parse(flags(recipe, tmp_path))
+    settings.texts = {name: {**weights, "held_out_every": 2} for name, weights in settings.texts.items()}
+    mixture = Mixture({"train.jsonl": corpus}, settings, tokenizer)
+    drawn = [row.tolist() for step in range(30) for row in mixture.batch(step, 0).source]
+    kept = [
+        batch.source[row].tolist() for batch in mixture.validation["continuation"] for row in range(len(batch.source))
+    ]
+    for number in range(len(corpus)):
+        text = np.concatenate(corpus[number].sentences)[:12].tolist()
+        learnt = any(text == row[at : at + 12] for row in drawn for at in range(6))
+        held = any(text == row[at : at + 12] for row in kept for at in range(6))
+        assert not (learnt and number % 2 == 0) and not (held and number % 2), number

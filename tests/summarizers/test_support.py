@@ -9,8 +9,9 @@ from trainer.errors import UserError
 from trainer.models.task import Task, remember_task, task_of
 from trainer.settings.groups import GenerationSettings
 from trainer.summarizers.base import Summary
+from trainer.summarizers.extracts import extracts
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
-from trainer.summarizers.support import best_supported
+from trainer.summarizers.support import CENTRALITY_WEIGHT, best_supported, centralities
 
 SOURCE = "Anna Vell said two boats sank in the harbour of Ellery on Monday. Nobody was hurt."
 
@@ -35,6 +36,8 @@ def summary(text: str, finished: bool = True) -> Summary:
         (["Nobody was hurt.", "nobody was hurt"], 0),  # equal in all: the more probable
         (["", "Nobody."], 0),
         (["nothing like it"], 0),
+        # Joined from two places: behind one that is of one place, and even behind one that invents a name.
+        (["Two boats sank in the harbour. Nobody was hurt.", "Two boats sank in Ellery, said Tom Ash."], 1),
     ],
 )
 def test_the_choice(texts, chosen):
@@ -45,6 +48,79 @@ def test_the_choice(texts, chosen):
 def test_what_the_limit_cut_off_comes_last():
     candidates = [summary("Two boats sank in the harbour", finished=False), summary("Tom Ash saw 45 boats.")]
     assert best_supported(candidates, SOURCE) is candidates[1]
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen"),
+    [((-1.0, -0.9), 1), ((-0.9, -1.0), 0), ((-1.0, -0.99), 0)],  # the first sentence is the more central
+)
+def test_probability_and_centrality_are_weighed(scores, chosen):
+    source = "Two old boats sank near Ellery. Rain fell all day and night. The old boats sank near Ellery in the rain."
+    texts = ("The old boats sank near Ellery in the rain.", "Rain fell all day and night.")
+    central = centralities(source)
+    assert central[2] > central[0] > 0 > central[1] and CENTRALITY_WEIGHT * (central[2] - central[1]) > 0.01
+    gap = CENTRALITY_WEIGHT * (central[2] - central[1])
+    candidates = [Summary(text, gap * score * 20, 1, 1, 1) for text, score in zip(texts, scores, strict=True)]
+    assert best_supported(candidates, source) is candidates[chosen]
+
+
+def told_sentences() -> tuple:
+    model, tokenizer = tiny_t5(seed=3)
+    remember_task(model, tokenizer, "summarize: ", 96, GenerationSettings(max_new_tokens=60, choose_from="sentences"))
+    return model, tokenizer
+
+
+def test_a_model_told_to_choose_among_sentences_does_so():
+    model, tokenizer = told_sentences()
+    assert task_of(model.config) == Task("summarize: ", 96, choose_from="sentences")
+    chooser = Seq2SeqSummarizer(model, tokenizer, name="tiny")
+    for source, found in zip(SOURCES, chooser.candidates(SOURCES), strict=True):
+        ids = tokenizer("summarize: " + source, truncation=True, max_length=96, return_tensors="pt")["input_ids"]
+        assert all(summary.text in extracts(source) and summary.tokens_read == ids.shape[1] for summary in found)
+        assert [summary.score for summary in found] == sorted((summary.score for summary in found), reverse=True)
+        for summary in found:  # the model's own loss is the mean over the text's tokens
+            labels = tokenizer(summary.text, return_tensors="pt")["input_ids"]
+            assert summary.score == pytest.approx(-model(input_ids=ids, labels=labels).loss.item(), abs=1e-4)
+    chosen = chooser.summarize(SOURCES)
+    assert chosen == [best_supported(f, s) for f, s in zip(chooser.candidates(SOURCES), SOURCES, strict=True)]
+    decoding = chooser.decoding()
+    assert decoding["choose_from"] == "sentences" and decoding["max_new_tokens"] == 60 and "num_beams" not in decoding
+
+
+def test_of_a_long_article_only_what_is_read_is_chosen_from():
+    model, tokenizer = told_sentences()
+    source = " ".join(SOURCES)
+    (found,) = Seq2SeqSummarizer(model, tokenizer, name="tiny").candidates([source])
+    read = tokenizer("summarize: " + source, truncation=True, max_length=96, return_tensors="pt")
+    text = tokenizer.decode(read["input_ids"][0], skip_special_tokens=True)
+    assert found[0].tokens_read == 96 < found[0].tokens_total
+    assert 0 < len(found) < len(extracts(source)) and all(summary.text in text for summary in found)
+
+
+@pytest.mark.parametrize(
+    ("generation", "sentences"),
+    [({}, True), ({"max_new_tokens": 30}, True), ({"num_beams": 2}, False), ({"choose_from": "beams"}, False)],
+)
+def test_who_asks_for_a_search_gets_one(generation, sentences):
+    summarizer = Seq2SeqSummarizer(*told_sentences(), name="tiny", generation=generation)
+    assert summarizer.extracts is sentences
+    (summary,) = summarizer.summarize(SOURCES[:1])
+    assert (summary.text in extracts(SOURCES[0])) is sentences
+
+
+@pytest.mark.parametrize("text", ["x", "one two three", "", "…", "no stop here and no capital"])
+def test_any_text_has_something_to_choose_from(text):
+    (summary,) = Seq2SeqSummarizer(*told_sentences(), name="tiny").summarize([text])
+    assert summary.text == text and summary.finished
+
+
+def test_only_t5_chooses_among_sentences():
+    with pytest.raises(UserError, match="choose_from is 'words'"):
+        Seq2SeqSummarizer(*told(1), name="tiny", generation={"choose_from": "words"})
+    model, tokenizer = told(1)
+    model.config.model_type = "bart"
+    with pytest.raises(UserError, match="only the T5 family"):
+        Seq2SeqSummarizer(model, tokenizer, name="tiny", task=Task(choose_from="sentences"))
 
 
 def told(candidates: int, num_beams: int = 4) -> tuple:
@@ -62,7 +138,7 @@ def test_a_model_told_to_choose_does_so():
     assert {len(found) for found in candidates} == {4}
     chosen = chooser.summarize(SOURCES)
     assert chosen == [best_supported(found, source) for found, source in zip(candidates, SOURCES, strict=True)]
-    assert chooser.decoding()["candidates"] == 4 and chooser.decoding()["chosen_by"] == "support"
+    assert chooser.decoding()["candidates"] == 4 and chooser.decoding()["chosen_by"] == "support-v2"
     plain = Seq2SeqSummarizer(model, tokenizer, name="tiny", generation={"candidates": 1})
     assert plain.summarize(SOURCES) == [found[0] for found in candidates]
     assert "candidates" not in plain.decoding() and "chosen_by" not in plain.decoding()

@@ -6,7 +6,7 @@ and end a summary, and the tied halves of BERT-like encoder–decoders, which tr
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedMode
 from trainer.errors import UserError
 from trainer.hub.fetch import fetch_model
 from trainer.models.load import T5_FAMILY, read_pretrained_config, read_tokenizer, read_weights, refuse_incomplete
-from trainer.models.task import Task
+from trainer.models.task import Task, task_of
 
 # A tokenizer that knows no limit says 1e30.
 _NO_LIMIT = 1 << 20
@@ -219,4 +219,4 @@ def task_of_any(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> T
     if length is None and not of_t5 and 0 < tokenizer.model_max_length < _NO_LIMIT:
         length = tokenizer.model_max_length
     limits = [limit for limit in (length or Task.max_source_length, positions(model)[0]) if limit is not None]
-    return Task(str(prefix), int(min(limits)), int(known.get("candidates", Task.candidates)))
+    return replace(task_of(config), prefix=str(prefix), max_source_length=int(min(limits)))

@@ -12,12 +12,14 @@ from trainer.settings.groups import GenerationSettings
 class Task:
     """What a fine-tuned model expects: the words before an article, and how many tokens it was trained to read.
 
-    `candidates` is of how many summaries the best supported one is to be chosen (`trainer.summarizers.support`).
+    `candidates` is of how many summaries the best one is to be chosen (`trainer.summarizers.support`), and
+    `choose_from` says whether those are what its search finds ("beams") or the article's own "sentences".
     """
 
     prefix: str = "summarize: "
     max_source_length: int = 1024
     candidates: int = 1
+    choose_from: str = "beams"
 
 
 def remember_task(
@@ -29,13 +31,15 @@ def remember_task(
 ) -> None:
     """Writes into the model how it is to be used: `save_pretrained` then saves that, and loading brings it back.
 
-    Prefix, length and number of candidates go into `config.task_specific_params["summarization"]` (T5's own place for
+    Prefix, length and what is chosen from go into `config.task_specific_params["summarization"]` (T5's own place for
     the first), decoding into `generation_config`. What the start model knew of other tasks is dropped: it has been
     trained away.
     """
     task: dict[str, Any] = {"prefix": prefix, "max_source_length": max_source_length}
     if generation.candidates > 1:
         task["candidates"] = generation.candidates
+    if generation.choose_from != Task.choose_from:
+        task["choose_from"] = generation.choose_from
     model.config.task_specific_params = {"summarization": task}
     tokenizer.model_max_length = max_source_length
     model.generation_config = generation_config(model.config, tokenizer, generation)
@@ -66,4 +70,5 @@ def task_of(config: PretrainedConfig) -> Task:
     """What `remember_task` wrote, or T5's usual prefix and 1024 tokens where nothing is known."""
     known = (getattr(config, "task_specific_params", None) or {}).get("summarization") or {}
     prefix, length = known.get("prefix", Task.prefix), known.get("max_source_length", Task.max_source_length)
-    return Task(str(prefix), int(length), int(known.get("candidates", Task.candidates)))
+    candidates, choose_from = known.get("candidates", Task.candidates), known.get("choose_from", Task.choose_from)
+    return Task(str(prefix), int(length), int(candidates), str(choose_from))

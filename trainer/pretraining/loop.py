@@ -12,7 +12,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
 from trainer.errors import UserError
-from trainer.models.initialisation import make_copy_ready
+from trainer.models.initialisation import grow, make_copy_ready
 from trainer.models.vocabulary import train_vocabulary
 from trainer.pretraining.corpus import text_of, text_rows
 from trainer.pretraining.mixture import Mixture
@@ -47,18 +47,23 @@ def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
 
 
 def model_to_pretrain(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5ForConditionalGeneration:
-    """The T5 of `settings.model`, or one with random, copy-ready weights.
+    """The T5 of `settings.model`, grown to the settings' shape, or one with random, copy-ready weights.
 
     Raises:
-        UserError: the model in that folder has another shape than the settings say.
+        UserError: the model in that folder is larger in some way than the settings say.
     """
     if settings.model is not None:
         # Trained on in fp32: a step is often smaller than what bf16 can tell apart.
         model = T5ForConditionalGeneration.from_pretrained(settings.model, dtype=torch.float32, dropout_rate=0.0)
-        found = {name: getattr(model.config, name) for name in settings.shape()}
-        if found != settings.shape():
-            raise UserError(f"model {settings.model} is of {found}, but the settings say {settings.shape()}")
-        return model
+        shape = {name: getattr(model.config, name) for name in settings.shape()}
+        if shape == settings.shape():
+            return model
+        config = copy.deepcopy(model.config)
+        config.update(settings.shape())
+        try:
+            return grow(model, config)
+        except ValueError as error:
+            raise UserError(f"model {settings.model} is of {shape}: {error}") from error
     config = T5Config(
         vocab_size=len(tokenizer),
         d_model=settings.d_model,

@@ -24,7 +24,8 @@ from trainer.pretraining.objectives import (
 from trainer.settings.pretraining import PretrainSettings
 
 EOS, PAD, IGNORED = 1, 0, -100
-HELD_OUT_EVERY = 200  # every 200th document of a file is for validation losses
+# Every 200th document of a file is kept for validation losses, or of a text with `held_out_every: N` every Nth.
+HELD_OUT_EVERY = 200
 BUCKET_BATCHES = 8  # examples of so many batches are sorted by length together
 PREFIXES = {
     "span": "",
@@ -95,6 +96,9 @@ class Mixture:
         }
         self._pool_key: tuple[int, bool] | None = None
         self._pool: list[list[Asked]] = []
+        self._held_out_every = {
+            id(corpus): settings.texts[name].get("held_out_every", HELD_OUT_EVERY) for name, corpus in corpora.items()
+        }
         self._sources = {name: self._suited(name) for name in PREFIXES if name != "copy"}
 
     def _suited(self, objective: str) -> tuple[list[Corpus], np.ndarray]:
@@ -149,7 +153,7 @@ class Mixture:
                 corpora, chances = self._sources[objective]
                 corpus = corpora[rng.choice(len(corpora), p=chances)]
                 index = int(rng.integers(len(corpus)))
-                if index % HELD_OUT_EVERY == 0:
+                if index % self._held_out_every[id(corpus)] == 0:
                     continue
                 pair = self._ask(objective, corpus[index], rng)
             if pair is not None:
@@ -209,7 +213,8 @@ class Mixture:
                 if not corpora or len(pairs) == 96:
                     break
                 corpus = corpora[rng.choice(len(corpora), p=chances)]
-                index = int(rng.integers(-(-len(corpus) // HELD_OUT_EVERY))) * HELD_OUT_EVERY
+                every = self._held_out_every[id(corpus)]
+                index = int(rng.integers(-(-len(corpus) // every))) * every
                 pair = self._ask(objective, corpus[index], rng)
                 if pair is not None:
                     pairs.append(self._finish(objective, pair, False))

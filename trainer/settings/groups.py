@@ -69,11 +69,11 @@ class DataSettings(Group):
     max_train_samples: int | None = setting(None, "Use the first N training pairs only.", metavar="N")
     max_validation_samples: int | None = setting(None, "Use the first N validation pairs only.", metavar="N")
     max_test_samples: int | None = setting(None, "Use the first N test pairs only.", metavar="N")
-    extracted_share: float = setting(
-        0.0,
-        "For so large a share of the training articles a second summary is learnt: the article's own sentence that is "
-        "nearest to the reference. A small model that takes over whole phrases writes better English.",
-        metavar="SHARE",
+    ranked_sentences: int = setting(
+        0,
+        "Over 1: not the references are learnt but which sentence of the article is nearest to its reference, among N "
+        "of them. A model too small to write sentences of its own then chooses good ones (--choose_from sentences).",
+        metavar="N",
     )
     learn_unsupported: bool = setting(
         True,
@@ -96,7 +96,11 @@ class DataSettings(Group):
             self._not_blank(name)
         for name in ("max_source_length", "max_target_length"):
             self._within(name, 2)
-        self._within("extracted_share", 0, 1)
+        self._within("ranked_sentences", 0)
+        if self.ranked_sentences == 1:
+            raise UserError(
+                "--ranked_sentences is 1: it must be 2 or more, to choose among, or 0, to learn the references."
+            )
         for name in ("max_train_samples", "max_validation_samples", "max_test_samples"):
             self._within(name, 1)
         if self.source_column == self.target_column:
@@ -275,9 +279,14 @@ class GenerationSettings(Group):
     early_stopping: bool = setting(False, "Beams only: stop as soon as there are as many finished candidates as beams.")
     candidates: int = setting(
         1,
-        "Beams only: of so many summaries keep the one whose names, dates and numbers the article supports best. "
-        "`generate` alone gives the first.",
+        "Beams only: of so many summaries keep the best by trainer/summarizers/support.py: joined from the fewest "
+        "places, nothing in it that the article lacks. `generate` alone gives the first.",
         metavar="N",
+    )
+    choose_from: Literal["beams", "sentences"] = setting(
+        "beams",
+        "Whose summaries are chosen from: those that the search finds, or the article's own sentences, which the model "
+        "ranks (T5 only). `generate` alone knows the first.",
     )
 
     def check(self) -> None:

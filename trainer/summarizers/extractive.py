@@ -166,7 +166,7 @@ class Oracle(Extractive):
     @staticmethod
     def _score(chosen: list[int], words: list[list[str]], references: list[list[str]]) -> float:
         summary = [word for number in chosen for word in words[number]]
-        return sum(_ngram_f1(summary, reference, n) for reference in references for n in (1, 2))
+        return sum(ngram_f1(summary, reference, n) for reference in references for n in (1, 2))
 
 
 class References:
@@ -199,7 +199,7 @@ class References:
         }
 
 
-def _ngram_f1(summary: list[str], reference: list[str], n: int) -> float:
+def ngram_f1(summary: list[str], reference: list[str], n: int) -> float:
     """F1 of the n-grams of two lists of words: 2 × shared / all, which is ROUGE-n's."""
     ours, theirs = Counter(ngrams(summary, n)), Counter(ngrams(reference, n))
     total = ours.total() + theirs.total()

@@ -11,12 +11,16 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from trainer.data.encoding import encode
+from trainer.data.encoding import Encoded, encode
+from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.errors import UserError
 from trainer.models.beam_cache import beam_cache
+from trainer.models.likelihood import log_probs_of
+from trainer.models.load import T5_FAMILY
 from trainer.models.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
 from trainer.models.task import Task
 from trainer.summarizers.base import Summary, positive
+from trainer.summarizers.extracts import extracts
 from trainer.summarizers.support import CHOICE, best_supported
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
@@ -41,6 +45,11 @@ _ALWAYS_STATED = {
 }
 
 
+# Who gives one of these asks for a search.
+_SEARCH = {"num_beams", "do_sample", "length_penalty", "min_new_tokens", "no_repeat_ngram_size", "early_stopping"}
+_SEARCH |= {"temperature", "top_k", "top_p", "candidates"}
+
+
 class Seq2SeqSummarizer:
     """Any encoder–decoder of transformers, decoded by its own `generate`.
 
@@ -57,6 +66,8 @@ class Seq2SeqSummarizer:
         generation: decoding settings by their names in transformers' `GenerationConfig`, or a dataclass of
             such; and `candidates`, of how many summaries `summarize` keeps the best supported one. Where that is
             left out it is the task's number, but no more than the `num_beams` given here, and 1 under sampling.
+            `choose_from` "sentences" has it choose among the article's own sentences instead, ranked by their
+            log-probability; where that is left out, the task says so, unless settings of a search are given.
         batch_size: sources decoded together.
         seed: starts the generator of a sampling decoding anew at every call; not used otherwise.
         scores: ask beam search for the score of each summary. transformers then keeps the distribution of
@@ -94,8 +105,9 @@ class Seq2SeqSummarizer:
         self.batch_size = positive("batch_size", batch_size)
         self.seed = seed
         generation = dataclasses.asdict(generation) if dataclasses.is_dataclass(generation) else dict(generation or {})
+        self.extracts = _extracts(generation.pop("choose_from", None), task, generation, candidates, model)
         chosen_from = 1 if candidates > 1 else _chosen_from(generation.pop("candidates", None), task, generation)
-        self.chooses = chosen_from > 1
+        self.chooses = chosen_from > 1 or self.extracts
         candidates = max(candidates, chosen_from)
         self.generation = _generation_config(model.generation_config, generation, writable, candidates)
         self.generation.return_dict_in_generate = True
@@ -140,7 +152,12 @@ class Seq2SeqSummarizer:
         return [candidates[0] for candidates in found]
 
     def candidates(self, sources: list[str]) -> list[list[Summary]]:
-        """For each source as many summaries as the class was asked for, of a beam search the best first."""
+        """For each source as many summaries as the class was asked for, of a beam search the best first.
+
+        Where the article's sentences are chosen from, all of them that are read to their end, the most probable first.
+        """
+        if self.extracts:
+            return [self._sentences(source) for source in sources]
         inputs, totals = self._tokenize(sources)
         # Longest first: a batch that does not fit in memory shows at once, not after an hour.
         order = sorted(range(len(sources)), key=lambda row: len(inputs[row]), reverse=True)
@@ -156,6 +173,31 @@ class Seq2SeqSummarizer:
                         for text, score, tokens_written, finished in written[place * number : (place + 1) * number]
                     ]
         return [found[row] for row in range(len(sources))]
+
+    def _sentences(self, source: str) -> list[Summary]:
+        """The article's sentences that can be its summary, with the mean log-probability of their tokens, in nats."""
+        (encoded,) = encode(self.tokenizer, [source], prefix=self.prefix, limit=self.max_source_length)
+        texts = extracts(self._read_part(source, encoded)) or [""]
+        ids = [text.ids for text in encode(self.tokenizer, texts)]
+        limit = self.generation.max_new_tokens
+        short = [number for number, text in enumerate(ids) if len(text) <= limit]
+        short = short or [min(range(len(ids)), key=lambda number: len(ids[number]))]
+        ids = [ids[number] for number in short]
+        with self._ready():
+            sums = log_probs_of(self.model, torch.tensor([encoded.ids]).to(self.model.device), ids)
+        summaries = [
+            Summary(texts[number], total_log_prob / len(text), len(encoded.ids), encoded.total, len(text))
+            for number, text, total_log_prob in zip(short, ids, sums, strict=True)
+        ]
+        return sorted(summaries, key=lambda summary: -summary.score)
+
+    def _read_part(self, source: str, encoded: Encoded) -> str:
+        """The source as far as it is read; if it is cut, without the sentence that the cut falls in."""
+        if encoded.total == len(encoded.ids):
+            return source
+        end = encoded.encoding.offsets[len(encoded.ids) - encoded.tail - 1][1] - len(self.prefix)
+        sentences = split_sentences(source[:end])
+        return source[:end].rstrip().removesuffix(sentences[-1]) if len(sentences) > 1 else source[:end]
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -179,6 +221,10 @@ class Seq2SeqSummarizer:
             "max_source_length": self.max_source_length,
             "batch_size": self.batch_size,
         }
+        if self.extracts:
+            limit = {"max_new_tokens": self.generation.max_new_tokens}
+            choice = {"choose_from": "sentences", "sentence_split": SENTENCE_SPLIT, "chosen_by": CHOICE}
+            return reading | limit | choice
         number = self.generation.num_return_sequences
         several = {"candidates": number} if number > 1 else {}
         if self.chooses:
@@ -240,6 +286,21 @@ class Seq2SeqSummarizer:
                 yield
         finally:
             self.model.train(training)
+
+
+def _extracts(wanted: str | None, task: Task, given: dict[str, Any], candidates: int, model: PreTrainedModel) -> bool:
+    """Whether the article's sentences are chosen from.
+
+    Raises:
+        UserError: they are to be, and the model is no T5.
+    """
+    if wanted not in (None, "beams", "sentences"):
+        raise UserError(f"choose_from is {wanted!r}: it must be 'beams' or 'sentences'.")
+    searches = candidates > 1 or bool(_SEARCH & given.keys())
+    choose_from = wanted or ("beams" if searches else task.choose_from)
+    if choose_from == "sentences" and model.config.model_type not in T5_FAMILY:
+        raise UserError(f"choose_from is 'sentences', which only the T5 family can: not {model.config.model_type!r}.")
+    return choose_from == "sentences"
 
 
 def _chosen_from(wanted: int | None, task: Task, given: dict[str, Any]) -> int:

@@ -2,11 +2,9 @@
 
 import shutil
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     EarlyStoppingCallback,
@@ -19,20 +17,20 @@ from transformers import (
 
 from trainer.data.sampling import EvenSampler, LengthGroupedSampler, ShuffledSampler, TrainingPairs
 from trainer.data.spelling import Spelling
-from trainer.data.splits import Example, Split
+from trainer.data.splits import Split
 from trainer.data.tokens import collator, tokenize
 from trainer.errors import UserError
 from trainer.models.load import count_weights
 from trainer.models.task import remember_task
 from trainer.runtime.sizes import spoken_size
 from trainer.settings.training import Settings
-from trainer.summarizers.extractive import Oracle
 from trainer.training.arguments import training_arguments, use_bf16
 from trainer.training.callbacks import MetricsFile, ProgressLines, Schedule
 from trainer.training.checkpoints import TRAINER_STATE, TrainingRun, best_step, is_last, read_notes, step_of
 from trainer.training.forecast import forecast
 from trainer.training.loss import token_loss
 from trainer.training.plan import Plan
+from trainer.training.ranking import RankedCollator, RankedExtracts
 from trainer.training.trainer import SummarizationTrainer
 
 # Bytes that a checkpoint holds for each weight: the weight itself, and what the optimizer remembers of it.
@@ -57,7 +55,11 @@ def build_trainer(
     args = training_arguments(settings, len(train.examples))
     plan = Plan.of(settings, len(train.examples), args.world_size)
     tokens = tokenize(train.examples, tokenizer, data)
-    spelling = None if data.learn_unsupported else Spelling.of(tokenizer)
+    if data.ranked_sentences:
+        learnt = RankedExtracts(train.examples, tokens, tokenizer, data.ranked_sentences, optimisation.seed)
+    else:
+        spelling = None if data.learn_unsupported else Spelling.of(tokenizer)
+        learnt = TrainingPairs(tokens, tokenizer.eos_token_id, spelling)
     pairs = validation.examples[: settings.evaluation.max_eval_samples]
     if optimisation.group_by_length:
         sampler = LengthGroupedSampler(tokens.source_lengths, plan.batch_size, optimisation.seed)
@@ -71,14 +73,17 @@ def build_trainer(
         if optimisation.precision == "bf16" and not args.bf16:
             where = "This GPU" if torch.cuda.is_available() else "This processor"
             print(f"{where} does not compute in bfloat16, so --precision bf16 is set aside and fp32 is used.")
+    collate = collator(tokenizer, model)
+    if data.ranked_sentences:
+        collate = RankedCollator(collate, model.config.decoder_start_token_id, tokenizer.pad_token_id)
     callbacks = [Schedule(sampler), MetricsFile(run.folder / "metrics.jsonl"), ProgressLines(plan)]
     if optimisation.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(optimisation.early_stopping_patience))
     trainer = SummarizationTrainer(
         model=model,
         args=args,
-        data_collator=collator(tokenizer, model),
-        train_dataset=TrainingPairs(tokens, tokenizer.eos_token_id, spelling),
+        data_collator=collate,
+        train_dataset=learnt,
         eval_dataset=tokenize(pairs, tokenizer, data),
         processing_class=tokenizer,
         compute_loss_func=partial(token_loss, label_smoothing=optimisation.label_smoothing),
@@ -91,31 +96,6 @@ def build_trainer(
     for default in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(default)
     return trainer
-
-
-def with_extracted(train: Split, share: float, seed: int) -> Split:
-    """The split with further pairs behind its own: articles drawn by `seed`, each with its oracle sentence as summary.
-
-    The oracle sentence is the one nearest to the reference (`Oracle`, Nallapati et al. 2017); an article that has no
-    word in common with its reference gets none.
-
-    Args:
-        share: of the articles, in [0, 1], that are drawn.
-    """
-    if not share:
-        return train
-    draw = np.random.default_rng(seed)
-    number = len(train.examples)
-    rows = np.sort(draw.choice(number, round(share * number), replace=False))
-    drawn = [train.examples[row] for row in rows]
-    oracle = Oracle([(pair.source, pair.target) for pair in drawn], most=1)
-    sentences = oracle.summarize([pair.source for pair in drawn])
-    added = [
-        Example(f"{pair.id}#extracted", pair.source, sentence.text)
-        for pair, sentence in zip(drawn, sentences, strict=True)
-        if sentence.text
-    ]
-    return replace(train, examples=[*train.examples, *added])
 
 
 def fit(
@@ -132,7 +112,6 @@ def fit(
         Stopped: the loss is no longer a number. (What a full disk or memory raise, `explained` turns into sentences.)
     """
     last = run.last_checkpoint
-    train = with_extracted(train, settings.data.extracted_share, settings.optimisation.seed)
     trainer = build_trainer(settings, run, model, tokenizer, train, validation)
     first = trainer.is_world_process_zero()
     plan = Plan.of(settings, len(train.examples), trainer.args.world_size)

@@ -131,8 +131,8 @@ def _instead(found: Forecast, settings: Settings, plan: Plan, total: float, scor
 
 def _batches(trainer: SummarizationTrainer) -> Iterator[dict[str, torch.Tensor]]:
     """The longest batch, then batches drawn at random, without end."""
-    data, size = trainer.train_dataset.tokens, trainer.settings.optimisation.train_batch_size
-    longest = np.argsort(-(data.source_lengths + data.target_lengths), kind="stable")[:size]
+    data, size = trainer.train_dataset, trainer.settings.optimisation.train_batch_size
+    longest = np.argsort(-(data.tokens.source_lengths + data.tokens.target_lengths), kind="stable")[:size]
     yield trainer.data_collator([data[int(row)] for row in longest])
     draw = random.Random(0)
     while True:
@@ -143,10 +143,8 @@ def _step(trainer: SummarizationTrainer, optimizer: Any, batch: dict[str, torch.
     model, device = trainer.model, trainer.args.device
     model.train()
     batch = {name: tensor.to(device) for name, tensor in batch.items()}
-    labels = batch.pop("labels")
     with torch.autocast(device.type, torch.bfloat16, enabled=trainer.args.bf16):
-        outputs = model(**batch)
-        loss = trainer.compute_loss_func(outputs, labels)
+        loss = trainer.compute_loss(model, batch)
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()

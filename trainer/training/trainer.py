@@ -28,6 +28,7 @@ from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.training.callbacks import progress_bar
 from trainer.training.checkpoints import MANIFEST, TrainingRun, rotate, seal
 from trainer.training.loss import token_loss
+from trainer.training.ranking import ranking_loss
 from trainer.training.stops import not_finite
 
 
@@ -62,6 +63,22 @@ class SummarizationTrainer(Seq2SeqTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
         return self.sampler
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        if "gains" not in inputs:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        ranked = {name: inputs.pop(name) for name in ("targets", "segments", "gains", "labels")}
+        outputs = model(**inputs)
+        loss = ranking_loss(outputs.logits, **ranked, num_items_in_batch=num_items_in_batch)
+        if self.args.world_size > 1 and num_items_in_batch is not None:  # the processes' gradients are averaged
+            loss = loss * self.args.world_size
+        return (loss, outputs) if return_outputs else loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         # Called before each optimizer step. A loss that is no number makes gradients that are none, so this sees both.

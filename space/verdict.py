@@ -1,0 +1,56 @@
+"""What to know of a summary before believing it, in plain words, worst first."""
+
+from dataclasses import dataclass
+
+from trainer.metrics.copied import CopiedFrom
+from trainer.metrics.facts import Fact, unsupported
+from trainer.metrics.words import words_of
+
+STANDING = "A model wrote this, and it may be wrong."
+NAMED = 3  # facts that are named one by one
+# Whom these mean stands in the sentence before the one that was taken.
+_POINTS_BACK = ("he", "she", "it", "they", "his", "her", "its", "their", "this", "that", "these", "those")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """One sentence about a summary; `warns` where it is a reason to doubt it."""
+
+    text: str
+    warns: bool
+
+
+def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int) -> tuple[Remark, ...]:
+    """What is to be said of a summary of an article.
+
+    Args:
+        cut_at: the limit of new tokens, if that cut the summary off.
+        words_unread: words at the article's end that the model did not read.
+    """
+    places = len(CopiedFrom(article).passages(summary))
+    warnings = []
+    if places > 1:
+        warnings.append(f"Joined from {places} places of the article: read it against them.")
+    lacking = unsupported(summary, article)
+    if lacking:
+        warnings.append(_not_in_the_article(lacking))
+    if cut_at is not None:
+        warnings.append(f"The limit of {cut_at} new tokens cut the summary off.")
+    first = next(iter(words_of(summary)), "")
+    if places and first in _POINTS_BACK:
+        warnings.append(f"It begins with “{summary.split()[0]}”: whom or what that means is in the sentence before it.")
+    if words_unread:
+        warnings.append(f"The last {words_unread:,} words of the article were not read.")
+    found = [Remark(text, warns=True) for text in warnings]
+    if places == 1 and not lacking:
+        found.append(Remark("Taken from one place of the article; nothing in it is made up.", warns=False))
+    return tuple(found)
+
+
+def _not_in_the_article(facts: list[Fact]) -> str:
+    texts = list(dict.fromkeys(fact.text for fact in facts))
+    named = [f"‘{text}’" for text in texts[:NAMED]]
+    if len(texts) > NAMED:
+        named.append(f"{len(texts) - NAMED} more")
+    listed = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    return f"{listed} {'is' if len(texts) == 1 else 'are'} not in the article."

@@ -1,0 +1,55 @@
+"""Sentences of an article that can stand alone as its summary: whole, and without what ties them to others."""
+
+import re
+
+from trainer.data.sentences import split_sentences
+
+WORDS = (5, 60)  # fewer make a heading or a caption, more are no summary
+_WHOLE = re.compile(r"""[A-Z0-9"“‘'£$€].*[.!?]["'”’)\]]*""", re.DOTALL)
+_PAIRS = (("“", "”"), ("(", ")"), ("[", "]"))
+# "But the firm said" says "The firm said" to whom the sentence before is unknown. Not where the word changes the sense
+# of what follows: "But for the storm …", "And so …".
+_CONNECTIVE = re.compile(
+    r"(?:(?:But|And|Yet)(?! (?:for|then|so|not|all|what|nothing|anyone)\b),? "
+    r"|(?:However|Meanwhile|Moreover|Furthermore|Nevertheless|Nonetheless|Also|In addition|Additionally|Separately), )"
+    r"(?=[A-Za-z0-9£$€])"
+)
+_ASIDE = re.compile(r" \([^()]{1,80}\)")
+_LABEL = re.compile(r"[•·*–—-] ?(?=\w)")
+
+
+def extracts(text: str) -> list[str]:
+    """The sentences of `text` that could be its summary, tidied, in order, each once.
+
+    Those are whole sentences (`is_whole`). Where there is none, as in a text without capitals, every sentence that ends
+    with a stop, and where there is none of these either, every sentence.
+
+    >>> extracts('Image: AP\\nTwo boats sank (both were old) off Dover. But the crew is safe and well. "Yes.')
+    ['Two boats sank off Dover.', 'The crew is safe and well.']
+    """
+    sentences = split_sentences(text)
+    whole = [sentence for sentence in map(tidied, sentences) if is_whole(sentence)]
+    ended = [sentence for sentence in sentences if sentence.rstrip("\"'”’)]")[-1:] in (".", "!", "?")]
+    return list(dict.fromkeys(whole or ended or sentences))
+
+
+def is_whole(sentence: str) -> bool:
+    """Whether a sentence has a beginning and an end, 5 to 60 words, and no quotation or bracket left open."""
+    if not WORDS[0] <= len(sentence.split()) <= WORDS[1] or sentence.endswith("..."):
+        return False
+    if not _WHOLE.fullmatch(sentence) or sentence.count('"') % 2:
+        return False
+    if any(sentence.count(opening) != sentence.count(closing) for opening, closing in _PAIRS):
+        return False
+    return sentence.count("‘") <= sentence.count("’")  # ’ is an apostrophe too
+
+
+def tidied(sentence: str) -> str:
+    """A sentence without its bullet, its first "But" or "However," and its asides in brackets.
+
+    Only words are left out and the first letter is made a capital, so what it says is what the article says.
+    """
+    text = _LABEL.sub("", sentence, count=1) if _LABEL.match(sentence) else sentence
+    text = _ASIDE.sub("", text)
+    text = _CONNECTIVE.sub("", text, count=1) if _CONNECTIVE.match(text) else text
+    return text[:1].upper() + text[1:] if text != sentence else sentence
