@@ -12,33 +12,20 @@ run can be finished at any time and still be continued from before its cool-down
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, first on the path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import torch
-
 from trainer.errors import UserError
-from trainer.pretraining.corpus import load_corpus
-from trainer.pretraining.loop import (
-    COOLDOWN,
-    TrainingState,
-    cut_log,
-    model_to_pretrain,
-    pretrain,
-    save_base,
-    vocabulary,
-)
-from trainer.pretraining.mixture import Mixture
 from trainer.settings.pretraining import PretrainSettings, parse
 
 
 def main(argv: list[str] | None = None) -> int:
     """The story: settings → vocabulary → text → model → steps → finished model."""
     try:
-        settings = parse(argv)
-        run(settings)
+        run(parse(sys.argv[1:] if argv is None else argv))
     except UserError as error:
         print(f"pretrain: {error}", file=sys.stderr)
         return 2
@@ -47,14 +34,38 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(settings: PretrainSettings) -> None:
     """Pre-trains, or goes on with, the run in `settings.output_dir`; the finished model is in its folder `model`."""
-    output_dir = Path(settings.output_dir)
+    # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
+    import torch
+
+    from trainer.pretraining.corpus import load_corpus
+    from trainer.pretraining.loop import (
+        COOLDOWN,
+        TrainingState,
+        cut_log,
+        model_to_pretrain,
+        pretrain,
+        save_base,
+        vocabulary,
+    )
+    from trainer.pretraining.mixture import Mixture
+    from trainer.runtime.hardware import chosen_device, has_bf16
+
+    device = chosen_device(settings.device)
+    settings = replace(settings, device=device.type)
+    if settings.precision == "bf16" and not has_bf16(device):
+        print(f"The {device.type} does not compute in bfloat16: --precision bf16 is set aside and fp32 is used.")
+        settings = replace(settings, precision="fp32")
+    paths = {name: settings.text_dir / name for name in settings.texts}
+    for path in paths.values():
+        if not path.is_file():
+            raise UserError(f"text file {path} does not exist")
+    output_dir = settings.output_dir
     output_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
-    paths = {name: Path(settings.text_dir) / name for name in settings.texts}
     tokenizer = vocabulary(settings, list(paths.values()))
     corpora = {name: load_corpus(path, tokenizer, output_dir / "cache") for name, path in paths.items()}
     mixture = Mixture(corpora, settings, tokenizer)
-    state = TrainingState(model_to_pretrain(settings, tokenizer), settings)
+    state = TrainingState(model_to_pretrain(settings, tokenizer).to(device), settings)
     state.resume(output_dir)
     print(
         f"{sum(p.numel() for p in state.model.parameters()) / 1e6:.1f} M parameters, vocabulary {len(tokenizer)}, "

@@ -8,16 +8,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from tests.pretraining.recipe import RECIPE, flags
-from tests.tiny import tiny_tokenizer
+from tests.pretraining.recipe import flags
+from tests.tiny import SMOKE, tiny_tokenizer
 from trainer import pretrain
 from trainer.errors import UserError
+from trainer.pretraining import loop
+from trainer.pretraining.corpus import load_corpus
 from trainer.pretraining.loop import TrainingState, model_to_pretrain
-from trainer.settings.pretraining import PretrainSettings, parse
+from trainer.pretraining.mixture import Mixture
+from trainer.runtime.hardware import chosen_device, has_bf16
+from trainer.settings.pretraining import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,24 +136,55 @@ def test_the_rate_rises_stays_and_falls_to_zero(recipe, tmp_path):
     assert rates[39] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--recipe", "nonsense"], "recipe 'nonsense' does not exist"),
-        (["--d_model", "48"], "but the settings say"),
-        (["--learning_rat", "1"], "there is no flag or value --learning_rat 1"),
-    ],
-)
-def test_wrong_settings_are_refused_in_a_sentence(tmp_path, recipe, capsys, more, message):
-    assert pretrain.main(flags(recipe, tmp_path, "--max_steps", "1")) == 0
-    assert pretrain.main([*flags(recipe, tmp_path), *more]) == 2
-    assert message in capsys.readouterr().err
+def test_lines_of_the_log_come_at_logging_and_at_evaluation_steps(tmp_path, recipe):
+    more = ["--max_steps", "8", "--log_steps", "3", "--eval_steps", "4"]
+    assert pretrain.main(flags(recipe, tmp_path / "three", *more)) == 0
+    lines = [json.loads(line) for line in (tmp_path / "three/log.jsonl").read_text("utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [3, 4, 6, 8]
+    assert ["validation_span" in line for line in lines] == [False, True, False, True]
+    # With a line a step each says the loss of its own step: their means are the lines of every third step.
+    assert pretrain.main(flags(recipe, tmp_path / "one", "--max_steps", "8", "--log_steps", "1")) == 0
+    each = [json.loads(line)["loss"] for line in (tmp_path / "one/log.jsonl").read_text("utf-8").splitlines()]
+    assert len(each) == 8 and len(set(each)) == 8
+    for line in lines:
+        assert line["loss"] == pytest.approx(np.mean(each[line["step"] - 3 : line["step"]]), abs=2e-4)
+    assert len(torch.load(tmp_path / "one/checkpoint.pt", weights_only=True)["recent"]) == 8
 
 
-def test_unknown_names_in_a_recipe_are_refused(tmp_path):
-    path = tmp_path / "typo.yaml"
-    path.write_text(RECIPE + "learning_rat: 1\n", "utf-8")
-    with pytest.raises(UserError, match="unknown settings learning_rat"):
-        parse(flags(path, tmp_path))
-    with pytest.raises(UserError, match=r"shares\.leed is unknown"):
-        PretrainSettings(text_dir=".", texts={"a": {}}, shares={"leed": 1})
+def test_no_warm_up_and_no_exercise_are_fine(tmp_path, recipe):
+    more = ["--warmup_steps", "0", "--exercise_steps", "0", "--max_steps", "2", "--log_steps", "1"]
+    assert pretrain.main(flags(recipe, tmp_path, *more)) == 0
+    assert len((tmp_path / "log.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nothing_is_learnt_from_a_loss_or_gradient_that_is_not_finite(tmp_path, recipe, value):
+    settings = parse(flags(recipe, tmp_path))
+    tokenizer = tiny_tokenizer()
+    mixture = Mixture({"train.jsonl": load_corpus(SMOKE / "train.jsonl", tokenizer, tmp_path)}, settings, tokenizer)
+    state = TrainingState(model_to_pretrain(settings, tokenizer), settings)
+    weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    for parameter in state.parameters:
+        parameter.grad = torch.full_like(parameter, value)
+    with pytest.raises(UserError, match=r"length of the gradients is (nan|inf) at step 0.*--learning_rate"):
+        state.update()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in state.model.state_dict().items())
+    state.optimizer.zero_grad()
+    with torch.no_grad():
+        state.model.decoder.final_layer_norm.weight[0] = value
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step 0"):
+        loop.pretrain(state, mixture, tmp_path)
+    del weights["decoder.final_layer_norm.weight"]
+    found = state.model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
+    assert state.step == 0 and not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_the_record_says_the_device_and_the_number_format_that_computed(tmp_path, recipe, capsys):
+    more = ["--precision", "bf16", "--cooldown_steps", "2"]
+    assert pretrain.main(flags(recipe, tmp_path, *more)) == 0
+    record = json.loads((tmp_path / "model/pretraining.json").read_text("utf-8"))
+    device = chosen_device("auto")
+    assert record["device"] == device.type
+    assert record["precision"] == ("bf16" if has_bf16(device) else "fp32")
+    assert ("set aside and fp32 is used" in capsys.readouterr().out) == (not has_bf16(device))

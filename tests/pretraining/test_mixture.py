@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.pretraining.recipe import flags
 from tests.tiny import SMOKE, tiny_tokenizer
+from trainer import pretrain
 from trainer.data.spelling import Spelling
 from trainer.pretraining.corpus import load_corpus
 from trainer.pretraining.mixture import EOS, IGNORED, PAD, Mixture
@@ -85,3 +86,12 @@ def test_a_text_can_hold_out_more_of_its_documents(tmp_path, recipe):
         learnt = any(text == row[at : at + 12] for row in drawn for at in range(6))
         held = any(text == row[at : at + 12] for row in kept for at in range(6))
         assert not (learnt and number % 2 == 0) and not (held and number % 2), number
+
+
+def test_texts_that_give_no_example_are_told_at_once(tmp_path, recipe, capsys):
+    row = (SMOKE / "train.jsonl").read_text("utf-8").splitlines()[0]
+    (tmp_path / "train.jsonl").write_text(row + "\n", "utf-8")
+    more = ["--text_dir", str(tmp_path), "--max_steps", "6", "--copy_share", "0", "0", "--vocab_size", "200"]
+    assert pretrain.main(flags(recipe, tmp_path / "out", *more)) == 2
+    said = capsys.readouterr().err
+    assert "the texts gave no example" in said and "train.jsonl has 1" in said and "held out" in said

@@ -12,7 +12,6 @@ import yaml
 from trainer.errors import UserError
 from trainer.settings.base import ROOT, public_name
 from trainer.settings.groups import (
-    GROUPS,
     DataSettings,
     EvaluationSettings,
     GenerationSettings,
@@ -20,7 +19,10 @@ from trainer.settings.groups import (
     OptimisationSettings,
     read_card_notes,
 )
+from trainer.settings.machine import help_of
 from trainer.settings.training import HARMLESS, RECIPES, Settings, differences, recipes, training_parser
+
+GROUPS = Settings.groups()
 
 
 def test_defaults_are_the_models_and_data_of_the_report():
@@ -38,7 +40,7 @@ def test_names_of_flags_are_unique_and_each_has_help():
     assert len(names) == len(set(names))
     for group in GROUPS:
         for item in fields(group):
-            assert len(item.metadata["help"]) > 15, item.name
+            assert len(help_of(group, item.name)) > 15, item.name
     assert set(names) >= HARMLESS
 
 
@@ -57,7 +59,7 @@ def test_the_reports_four_settings(recipe, rate, batch, epochs):
     assert (optimisation.learning_rate, optimisation.train_batch_size) == (rate, batch)
     assert optimisation.num_train_epochs == epochs
     assert optimisation.gradient_accumulation_steps == 1
-    assert settings.recipe == recipe
+    assert settings.run.recipe == recipe
 
 
 def test_every_recipe_is_valid_and_says_where_it_comes_from():
@@ -178,14 +180,20 @@ def test_groups_check_types_when_built_in_code():
             build()
 
 
-def test_settings_survive_json_and_differences_are_named():
-    settings = Settings.parse(["--recipe", "smoke", "--seed", "7"])
-    values = yaml.safe_load(yaml.safe_dump(settings.to_dict()))
-    assert Settings.from_dict(values) == settings
-    other = Settings.parse(["--recipe", "smoke", "--num_beams", "4", "--push", "--save_every", "3"])
+def test_settings_survive_as_a_recipe_and_differences_are_named(tmp_path):
+    settings = Settings.parse(["--recipe", "smoke", "--seed", "7", "--no_baselines"])
+    values = {name: value for part in settings.to_dict().values() for name, value in part.items() if value is not None}
+    for name in ("recipe", "from_start"):
+        values.pop(name)
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(values), "utf-8")
+    again = Settings.parse(["--recipe", str(path)])
+    again.run.recipe = "smoke"
+    assert again == settings
+    other = Settings.parse(["--recipe", "smoke", "--no_baselines", "--num_beams", "4", "--push", "--save_every", "3"])
     assert differences(settings.to_dict(), other.to_dict()) == ["--seed: 7 -> 42", "--num_beams: 1 -> 4"]
     with pytest.raises(UserError, match="did you mean seed"):
-        Settings.from_dict({"optimisation": {"sed": 1}})
+        OptimisationSettings(sed=1)
 
 
 def test_published_settings_tell_nothing_of_this_machine(tmp_path):
@@ -211,7 +219,7 @@ def test_names_of_runs(tmp_path):
 def test_help_is_a_page():
     page = training_parser().format_help()
     for group in GROUPS:
-        assert group._argument_group_name + ":" in page
+        assert group.__doc__.rstrip(".") + ":" in " ".join(page.split())
         for item in fields(group):
             assert f"--{item.name}" in page or f"--[no_]{item.name}" in page
     assert "--learning-rate" not in page, "one spelling is enough"
@@ -233,7 +241,7 @@ def test_a_tracker_that_is_not_installed(monkeypatch):
     with pytest.raises(UserError, match="the package trackio is not installed: `pip install trackio`"):
         Settings.parse(["--report_to", "trackio"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    assert Settings.parse(["--report_to", "trackio"]).report_to == "trackio"
+    assert Settings.parse(["--report_to", "trackio"]).run.report_to == "trackio"
 
 
 def test_card_notes_are_read_and_checked(tmp_path):

@@ -15,12 +15,14 @@ from trainer.errors import UserError
 from trainer.models.initialisation import grow, make_copy_ready
 from trainer.models.vocabulary import train_vocabulary
 from trainer.pretraining.corpus import text_of, text_rows
-from trainer.pretraining.mixture import Mixture
+from trainer.pretraining.mixture import Batch, Mixture
 from trainer.runtime.files import give_usual_mode, replacing, write_atomically, write_json
+from trainer.settings.machine import Precision
 from trainer.settings.pretraining import PretrainSettings
 
 # The run's last state, which it goes on from; and, while the rate falls, the cool-down's, which leaves the other alone.
 CHECKPOINT, COOLDOWN = "checkpoint.pt", "cooldown.pt"
+COPY_WINDOW = 50  # steps over which the loss says whether copying has been learnt
 
 
 def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
@@ -102,22 +104,34 @@ class TrainingState:
         self.tokens = 0
         self.seconds = 0.0
         self.exercise_end: int | None = None if settings.exercise_steps and settings.model is None else 0
-        self.recent: list[float] = []  # losses of the last steps
+        self.recent: list[float] = []  # losses of the last steps, the newest last
         self.cooldown_start: int | None = None
 
     def update(self) -> None:
-        """One optimizer step from the gradients at hand."""
-        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        norms = torch._foreach_norm(self.parameters)
+        """One optimizer step from the gradients at hand.
+
+        Raises:
+            UserError: they are not finite; the weights are left as they were.
+        """
+        self.check_finite("length of the gradients", torch.nn.utils.clip_grad_norm_(self.parameters, 1.0).item())
+        norms = torch.stack(torch._foreach_norm(self.parameters)).tolist()  # together: one wait for a GPU
         rate = self.settings.learning_rate * self.schedule()
         for group, norm in zip(self.optimizer.param_groups, norms, strict=True):
-            group["lr"] = rate * max(norm.item() / group["params"][0].numel() ** 0.5, 1e-3)
+            group["lr"] = rate * max(norm / group["params"][0].numel() ** 0.5, 1e-3)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
+    def check_finite(self, what: str, value: float) -> None:
+        """Raises `UserError` where `value` is NaN or infinite, before anything is learnt from it."""
+        if not math.isfinite(value):
+            raise UserError(
+                f"the {what} is {value} at step {self.step}, and nothing was learnt from it; lower --learning_rate. "
+                "The same command goes on from the last checkpoint, with another --output_dir it starts anew"
+            )
+
     def schedule(self) -> float:
         """Share of the peak learning rate: linear warm-up, level, and in the cool-down linear to zero."""
-        share = min(1.0, (self.step + 1) / self.settings.warmup_steps)
+        share = min(1.0, (self.step + 1) / max(self.settings.warmup_steps, 1))
         if self.cooldown_start is not None:
             share *= max(1 - (self.step - self.cooldown_start) / self.settings.cooldown_steps, 0.0)
         return share
@@ -153,12 +167,12 @@ class TrainingState:
             UserError: the checkpoint is of a model of another shape.
         """
         if (folder / CHECKPOINT).is_file():
-            self._take(folder / CHECKPOINT, torch.load(folder / CHECKPOINT, weights_only=True, mmap=True))
+            self._take(folder / CHECKPOINT, torch.load(folder / CHECKPOINT, "cpu", weights_only=True, mmap=True))
         if not self.settings.cooldown_steps:
             return
         begun = {"cooldown_start": self.step, "cooldown_steps": self.settings.cooldown_steps}
         if (folder / COOLDOWN).is_file():
-            stored = torch.load(folder / COOLDOWN, weights_only=True, mmap=True)
+            stored = torch.load(folder / COOLDOWN, "cpu", weights_only=True, mmap=True)
             if begun.items() <= stored.items():  # else it is an earlier cool-down's
                 self._take(folder / COOLDOWN, stored)
         self.cooldown_start = begun["cooldown_start"]
@@ -175,37 +189,35 @@ class TrainingState:
 def pretrain(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
     """Steps until `max_steps` or `max_minutes`, or to the end of the cool-down; checkpoints and a log on the way."""
     settings = state.settings
-    bf16 = settings.precision == "bf16"
     started = saved = logged = time.monotonic()
     tokens_logged = state.tokens
     state.model.train()
     while state.step < state.end and time.monotonic() - started < settings.max_minutes * 60:
         began = time.monotonic()
         batch = mixture.batch(state.step, state.exercise_end)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = state.model(**batch.inputs()).loss
+        loss = batch_loss(state.model, batch, settings.precision)
+        state.recent = [*state.recent, loss.item()][-max(settings.log_steps, COPY_WINDOW) :]
+        state.check_finite("loss", state.recent[-1])
         loss.backward()
         state.update()
-        state.recent = [*state.recent[1 - settings.log_steps :], loss.item()]
-        if math.isnan(state.recent[-1]):
-            raise UserError(f"the loss is not a number at step {state.step}; lower --learning_rate and start again")
         state.step += 1
         state.tokens += batch.n_tokens
         state.seconds += time.monotonic() - began
         if state.exercise_end is None and can_copy(state):
             state.exercise_end = state.step
             print(f"copying exercised until step {state.step}", flush=True)
-        if state.step % settings.log_steps == 0:
+        evaluates = state.step % settings.eval_steps == 0
+        if evaluates or state.step % settings.log_steps == 0:
             now = time.monotonic()
             line = {
                 "step": state.step,
                 "tokens": state.tokens,
                 "hours": round(state.seconds / 3600, 3),
-                "loss": round(mean(state.recent), 4),
+                "loss": round(mean(state.recent[-settings.log_steps :]), 4),
                 "tokens_per_second": round((state.tokens - tokens_logged) / (now - logged)),
             }
-            if state.step % settings.eval_steps == 0:
-                line |= validation_losses(state.model, mixture, bf16)
+            if evaluates:
+                line |= validation_losses(state.model, mixture, settings.precision)
             append(output_dir / "log.jsonl", line)
             tokens_logged, logged = state.tokens, time.monotonic()
         if time.monotonic() - saved > settings.save_minutes * 60:
@@ -217,22 +229,24 @@ def pretrain(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
 def can_copy(state: TrainingState) -> bool:
     """Whether copying costs under 1 nat a piece (a half-learnt circuit is forgotten again), or will not for long."""
     least = state.settings.exercise_steps
-    return state.step >= least and (mean(state.recent[-50:]) < 1.0 or state.step >= 4 * least)
+    return state.step >= least and (mean(state.recent[-COPY_WINDOW:]) < 1.0 or state.step >= 4 * least)
+
+
+def batch_loss(model: T5ForConditionalGeneration, batch: Batch, precision: Precision) -> torch.Tensor:
+    """Mean loss a piece, in nats, on the model's device; bf16 mixes in bfloat16."""
+    device = model.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return model(**{name: tensor.to(device) for name, tensor in batch.inputs().items()}).loss
 
 
 @torch.no_grad()
-def validation_losses(model: T5ForConditionalGeneration, mixture: Mixture, bf16: bool) -> dict[str, float]:
+def validation_losses(model: T5ForConditionalGeneration, mixture: Mixture, precision: Precision) -> dict[str, float]:
     """Mean loss a piece, in nats, of each objective on held-out documents."""
     model.eval()
     found = {}
     for name, batches in mixture.validation.items():
-        total, count = 0.0, 0
-        for batch in batches:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                loss = model(**batch.inputs()).loss
-            total += loss.item() * batch.n_labels
-            count += batch.n_labels
-        found[f"validation_{name}"] = round(total / count, 4)
+        total = sum(batch_loss(model, batch, precision).item() * batch.n_labels for batch in batches)
+        found[f"validation_{name}"] = round(total / sum(batch.n_labels for batch in batches), 4)
     model.train()
     return found
 
@@ -247,6 +261,7 @@ def save_base(
     tokenizer.save_pretrained(folder)
     give_usual_mode(folder)
     record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
+    record["model"] = settings.model and str(settings.model)
     write_json(folder / "pretraining.json", record)
 
 

@@ -26,6 +26,7 @@ from trainer.settings.pretraining import PretrainSettings
 EOS, PAD, IGNORED = 1, 0, -100
 # Every 200th document of a file is kept for validation losses, or of a text with `held_out_every: N` every Nth.
 HELD_OUT_EVERY = 200
+MAX_DRAWS = 10_000  # for one example, before the texts are said to hold none
 BUCKET_BATCHES = 8  # examples of so many batches are sorted by length together
 PREFIXES = {
     "span": "",
@@ -100,6 +101,8 @@ class Mixture:
             id(corpus): settings.texts[name].get("held_out_every", HELD_OUT_EVERY) for name, corpus in corpora.items()
         }
         self._sources = {name: self._suited(name) for name in PREFIXES if name != "copy"}
+        if sum(settings.shares.values()):  # told now, and not when copying has been exercised for an hour
+            self._draw(settings.shares, np.random.default_rng(0))
 
     def _suited(self, objective: str) -> tuple[list[Corpus], np.ndarray]:
         chosen, weights = [], []
@@ -145,7 +148,7 @@ class Mixture:
     def _draw(self, shares: dict[str, float], rng: np.random.Generator) -> Asked:
         names = list(shares)
         weights = np.asarray([shares[name] for name in names])
-        while True:
+        for _ in range(MAX_DRAWS):
             objective = names[rng.choice(len(names), p=weights / weights.sum())]
             if objective == "copy":
                 pair = self._exercise(rng)
@@ -158,6 +161,12 @@ class Mixture:
                 pair = self._ask(objective, corpus[index], rng)
             if pair is not None:
                 return self._finish(objective, pair, not self._settings.learn_unsupported)
+        sizes = ", ".join(f"{name} has {len(corpus)}" for name, corpus in self._corpora.items())
+        raise UserError(
+            f"in {MAX_DRAWS:,} draws the texts gave no example of {', '.join(names)}. Of usable documents {sizes}, of "
+            f"which the first and every Nth after it are held out (`held_out_every`, else {HELD_OUT_EVERY}); give more or "
+            "longer texts"
+        )
 
     def _exercise(self, rng: np.random.Generator) -> Pair:
         length = int(rng.integers(40, self._settings.max_source_length - 8))

@@ -3,19 +3,26 @@
 This module imports neither torch nor a metric: `--help` comes at once.
 """
 
-# ruff: noqa: RUF009 (`setting` builds a dataclass field, as `dataclasses.field` does)
-
-import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import UserError
+from trainer.errors import UserError, nearest
 from trainer.runtime.files import table_kind
-from trainer.settings.base import Group, public_name, setting
+from trainer.settings.base import check_known
 from trainer.settings.groups import DataSettings
-from trainer.settings.parser import SettingsParser
+from trainer.settings.machine import (
+    REQUIRED,
+    CommandSettings,
+    File,
+    Group,
+    SettingsParser,
+    Text,
+    group,
+    listed,
+    setting,
+)
 
 SPLITS = ("train", "validation", "test")
 # What XSum's official test split holds: the size that estimates of time are for.
@@ -42,7 +49,7 @@ ALIASES = {
 }
 
 
-@dataclass
+@group
 class EvaluatedData(DataSettings):
     """What `trainer.data.load.load_split` reads for an evaluation: one split, no training pairs needed."""
 
@@ -52,57 +59,37 @@ class EvaluatedData(DataSettings):
         """Everything has been checked by `EvalDataSettings`."""
 
 
-@dataclass
+@group
 class EvalDataSettings(Group):
     """What the systems summarise."""
 
-    _argument_group_name = "data (a data set of the Hub, or a local file)"
-
-    dataset: str | None = setting(
-        None,
-        "Data set on the Hub with its split, or an alias: xsum, cnn_dailymail, scitldr. Left out, the split is test.",
-        metavar="USER/NAME:SPLIT",
-    )
-    dataset_revision: str | None = setting(
-        None, "Branch, tag or commit of the data set; the newest where left out.", metavar="REVISION"
-    )
-    dataset_config: str | None = setting(
-        None, "Configuration of the data set, where it has several. An alias knows its own.", metavar="NAME"
-    )
-    test_file: Path | None = setting(
-        None, "Local pairs, .jsonl, .csv or .parquet, in place of --dataset.", metavar="FILE"
-    )
-    source_column: str | None = setting(
-        None,
-        "Column that holds the article: document, or the alias's own. A list of sentences is joined.",
-        metavar="NAME",
-    )
-    target_column: str | None = setting(
-        None,
-        "Column that holds the reference: summary, or the alias's own. Of a list of references the first counts.",
-        metavar="NAME",
-    )
-    id_column: str | None = setting(
-        None, "Column that holds a name for each pair; rows are numbered where it is absent.", metavar="NAME"
-    )
-    max_samples: int | None = setting(None, "Evaluate on the first N usable pairs only.", metavar="N")
-    skip_bad_rows: bool = setting(
-        False, "Count and report rows that lack a text or are broken, instead of stopping at the first."
-    )
+    dataset: Text | None = setting(None, metavar="USER/NAME:SPLIT")
+    """Data set on the Hub with its split, or an alias: xsum, cnn_dailymail, scitldr. Left out, the split is test."""
+    dataset_revision: Text | None = setting(None, metavar="REVISION")
+    """Branch, tag or commit of the data set; the newest where left out."""
+    dataset_config: Text | None = None
+    """Configuration of the data set, where it has several. An alias knows its own."""
+    test_file: File | None = None
+    """Local pairs, .jsonl, .csv or .parquet, in place of --dataset."""
+    source_column: Text | None = None
+    """Column that holds the article: document, or the alias's own. A list of sentences is joined."""
+    target_column: Text | None = None
+    """Column that holds the reference: summary, or the alias's own. Of a list of references the first counts."""
+    id_column: Text | None = None
+    """Column that holds a name for each pair; rows are numbered where it is absent."""
+    max_samples: int | None = setting(None, ge=1)
+    """Evaluate on the first N usable pairs only."""
+    skip_bad_rows: bool = False
+    """Count and report rows that lack a text or are broken, instead of stopping at the first."""
 
     def check(self) -> None:
-        for name in ("dataset", "dataset_revision", "dataset_config", "source_column", "target_column", "id_column"):
-            self._not_blank(name)
-        self._within("max_samples", 1)
         if (self.dataset is None) == (self.test_file is None):
             raise UserError("Say what to evaluate on: --dataset xsum:test (a data set of the Hub) or --test_file FILE.")
         if self.test_file and table_kind(self.test_file) is None:
             raise UserError(f"--test_file is {self.test_file}: it must end in .jsonl, .csv or .parquet.")
-        known("split", self.split, SPLITS, "--dataset: ")
-        if self.dataset and "/" not in self.dataset and self._name not in ALIASES:
-            near = difflib.get_close_matches(self._name, ALIASES, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"aliases are {', '.join(ALIASES)}."
-            raise UserError(f"--dataset is {self.dataset!r}, and names on the Hub look like USER/NAME: {hint}")
+        check_known(self.split, SPLITS, "split (of --dataset)")
+        if self.dataset and "/" not in self.dataset:
+            check_known(self._name, ALIASES, "alias (and names on the Hub look like USER/NAME)")
 
     @property
     def _name(self) -> str:
@@ -130,79 +117,64 @@ class EvalDataSettings(Group):
         )
 
 
-@dataclass
+@group
 class DecodingSettings(Group):
     """How every model decodes; what is left out is as its own generation config has it."""
 
-    _argument_group_name = "decoding (left out: as the model's own generation_config says)"
-
-    max_new_tokens: int | None = setting(
-        None, "Longest summary; 128 where the model says nothing (transformers would stop at 20).", metavar="TOKENS"
-    )
-    min_new_tokens: int | None = setting(None, "Shortest summary.", metavar="TOKENS")
-    num_beams: int | None = setting(None, "Beams kept in beam search; 1 is greedy.", metavar="N")
-    length_penalty: float | None = setting(
-        None, "Beams only: scores are divided by length to this power; over 1 favours long ones.", metavar="POWER"
-    )
-    no_repeat_ngram_size: int | None = setting(None, "No run of N tokens occurs twice in a summary.", metavar="N")
-    early_stopping: bool | None = setting(
-        None, "Beams only: stop at as many finished candidates as beams.", metavar="yes|no"
-    )
-    candidates: int | None = setting(
-        None, "Beams only: of so many summaries keep the one that the article supports best.", metavar="N"
-    )
-    do_sample: bool | None = setting(None, "Draw each token, from a generator that --seed starts.", metavar="yes|no")
-    temperature: float | None = setting(None, "Sampling only: below 1 likely tokens grow likelier.", metavar="T")
-    top_p: float | None = setting(
-        None, "Sampling only: from the likeliest tokens of together this probability.", metavar="SHARE"
-    )
-    top_k: int | None = setting(None, "Sampling only: from the N likeliest tokens; 0 for all.", metavar="N")
-
-    def check(self) -> None:
-        for name in ("max_new_tokens", "num_beams", "candidates"):
-            self._within(name, 1)
-        for name in ("min_new_tokens", "no_repeat_ngram_size", "top_k"):
-            self._within(name, 0)
-        self._over("temperature", 0)
-        self._within("top_p", 0, 1)
+    max_new_tokens: int | None = setting(None, metavar="TOKENS", ge=1)
+    """Longest summary; 128 where the model says nothing (transformers would stop at 20)."""
+    min_new_tokens: int | None = setting(None, metavar="TOKENS", ge=0)
+    """Shortest summary."""
+    num_beams: int | None = setting(None, ge=1)
+    """Beams kept in beam search; 1 is greedy."""
+    length_penalty: float | None = setting(None, metavar="POWER")
+    """Beams only: scores are divided by length to this power; over 1 favours long ones."""
+    no_repeat_ngram_size: int | None = setting(None, ge=0)
+    """No run of N tokens occurs twice in a summary."""
+    early_stopping: bool | None = None
+    """Beams only: stop at as many finished candidates as beams."""
+    candidates: int | None = setting(None, ge=1)
+    """Beams only: of so many summaries keep the one that the article supports best."""
+    do_sample: bool | None = None
+    """Draw each token, from a generator that --seed starts."""
+    temperature: float | None = setting(None, metavar="T", gt=0)
+    """Sampling only: below 1 likely tokens grow likelier."""
+    top_p: float | None = setting(None, metavar="SHARE", ge=0, le=1)
+    """Sampling only: from the likeliest tokens of together this probability."""
+    top_k: int | None = setting(None, ge=0)
+    """Sampling only: from the N likeliest tokens; 0 for all."""
 
     def given(self) -> dict[str, Any]:
         """Only what was asked for, as transformers calls it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-@dataclass
+@group
 class EvalSystemSettings(Group):
     """Who summarises, and how the summaries are scored."""
 
-    _argument_group_name = "systems and metrics"
-
-    systems: str = setting("", "What summarises, separated by commas; the forms are listed below.", metavar="A,B,…")
-    metrics: str = setting(DEFAULT_METRICS, "How summaries are scored; the names are listed below.", metavar="A,B,…")
-    encoder: str | None = setting(
-        None,
-        "Encoder of embedding, bertscore and wmd; left out, a package's or the starter's (the signature says which).",
-        metavar="MODEL[@REVISION]",
-    )
-    nli: str | None = setting(None, "Classifier that judges entailment.", metavar="MODEL[@REVISION]")
-    audit: str | None = setting(
-        None,
-        "Decode this model at 20, 64, 128 new tokens, each greedy, sampled and by beam 4 with three length penalties.",
-        metavar="SYSTEM",
-    )
-    audit_samples: int = setting(200, "The audit's pairs: the first N.", metavar="N")
-    seed: int = setting(42, "Seed of random sentences, sampling, resampling, topics and drawn examples.", metavar="N")
-    batch_size: int = setting(8, "Articles that a model decodes together, sorted by length.", metavar="ARTICLES")
-    block_size: int = setting(
-        64, "Articles between two writes to the disk; batches are sorted by length within a block.", metavar="ARTICLES"
-    )
+    systems: str = setting("", metavar="A,B,…", place=True)
+    """What summarises, separated by commas; the forms are listed below."""
+    metrics: str = setting(DEFAULT_METRICS, metavar="A,B,…")
+    """How summaries are scored; the names are listed below."""
+    encoder: str | None = setting(None, metavar="MODEL[@REVISION]", place=True)
+    """Encoder of embedding, bertscore and wmd; left out, a package's or the starter's (the signature says which)."""
+    nli: str | None = setting(None, metavar="MODEL[@REVISION]", place=True)
+    """Classifier that judges entailment."""
+    audit: str | None = setting(None, metavar="SYSTEM", place=True)
+    """Decode this model at 20, 64, 128 new tokens, each greedy, sampled and by beam 4 with three length penalties."""
+    audit_samples: int = setting(200, ge=1)
+    """The audit's pairs: the first N."""
+    seed: int = setting(42, ge=0, le=2**32 - 1)
+    """Seed of random sentences, sampling, resampling, topics and drawn examples."""
+    batch_size: int = setting(8, metavar="ARTICLES", ge=1)
+    """Articles that a model decodes together, sorted by length."""
+    block_size: int = setting(64, metavar="ARTICLES", ge=1)
+    """Articles between two writes to the disk; batches are sorted by length within a block."""
 
     def check(self) -> None:
         if not self.system_list and not self.audit:
             raise UserError("--systems is empty: name at least one, as in --systems lead-3,space/starter.")
-        for name in ("audit_samples", "batch_size", "block_size"):
-            self._within(name, 1)
-        self._within("seed", 0, 2**32 - 1)
         twice = [name for name in self.system_list if self.system_list.count(name) > 1]
         if twice:
             raise UserError(f"--systems names {twice[0]} twice.")
@@ -216,48 +188,39 @@ class EvalSystemSettings(Group):
         return listed(self.metrics)
 
 
-@dataclass
+@group
 class ReportSettings(Group):
     """What is made of the scores. These may change when the same command is given again."""
 
-    _argument_group_name = "statistics and report"
-
-    output_dir: Path | None = setting(None, "Folder for all that is written.", metavar="FOLDER")
-    from_start: bool = setting(False, "Begin anew where --output_dir already holds a run; that one is renamed.")
-    bootstrap_samples: int = setting(1000, "Resamples behind each 95%% interval.", metavar="N")
-    test_samples: int = setting(10_000, "Resamples and exchanges behind each p-value.", metavar="N")
-    compare_to: str = setting(
-        "best",
-        "Whom all others are tested against: the one of best ROUGE-1, a system, or all (each pair).",
-        metavar="SYSTEM",
-    )
-    compare_by: str = setting(
-        "rouge1_fmeasure,rouge2_fmeasure,rougeL_fmeasure", "Figures that are tested.", metavar="A,B,…"
-    )
-    slices: str = setting(
-        ",".join(SLICES), "Kinds of article whose scores are set apart; none for no slices.", metavar="A,B,…|none"
-    )
-    slice_by: str = setting("rouge1_fmeasure", "Figure that the slices show.", metavar="NAME")
-    topics: int = setting(6, "Clusters that topics are made of.", metavar="N")
-    topic_column: str | None = setting(None, "Column that states the topic, in place of clusters.", metavar="NAME")
-    cited: str = setting(
-        "auto",
-        "Whose published figures stand beside the table: xsum, cnn_dailymail, scitldr, none, or by the data's name.",
-        metavar="DATA",
-    )
-    examples: int = setting(10, "Best, worst and drawn examples of each system on the page of examples.", metavar="N")
+    output_dir: File = setting(REQUIRED, metavar="FOLDER")
+    """Folder for results, predictions and report."""
+    from_start: bool = False
+    """Begin anew where --output_dir already holds a run; that one is renamed."""
+    bootstrap_samples: int = setting(1000, ge=100, le=100_000)
+    """Resamples behind each 95% interval."""
+    test_samples: int = setting(10_000, ge=100, le=1_000_000)
+    """Resamples and exchanges behind each p-value."""
+    compare_to: str = setting("best", metavar="SYSTEM")
+    """Whom all others are tested against: the one of best ROUGE-1, a system, or all (each pair)."""
+    compare_by: str = setting("rouge1_fmeasure,rouge2_fmeasure,rougeL_fmeasure", metavar="A,B,…")
+    """Figures that are tested."""
+    slices: str = setting(",".join(SLICES), metavar="A,B,…|none")
+    """Kinds of article whose scores are set apart; none for no slices."""
+    slice_by: str = "rouge1_fmeasure"
+    """Figure that the slices show."""
+    topics: int = setting(6, ge=2, le=50)
+    """Clusters that topics are made of."""
+    topic_column: Text | None = None
+    """Column that states the topic, in place of clusters."""
+    cited: str = setting("auto", metavar="DATA")
+    """Whose published figures stand beside the table: xsum, cnn_dailymail, scitldr, none, or by the data's name."""
+    examples: int = setting(10, ge=0, le=1000)
+    """Best, worst and drawn examples of each system on the page of examples."""
 
     def check(self) -> None:
-        if self.output_dir is None:
-            raise UserError("--output_dir is missing: name the folder for results, predictions and report.")
-        self._within("bootstrap_samples", 100, 100_000)
-        self._within("test_samples", 100, 1_000_000)
-        self._within("topics", 2, 50)
-        self._within("examples", 0, 1000)
-        self._not_blank("topic_column")
         for name in self.slice_list:
-            known("slice", name, SLICES, "--slices: ")
-        known("data set with cited figures", self.cited, (*ALIASES, "auto", "none"), "--cited: ")
+            check_known(name, SLICES, "slice (of --slices)")
+        check_known(self.cited, (*ALIASES, "auto", "none"), "data set with cited figures (of --cited)")
 
     @property
     def slice_list(self) -> list[str]:
@@ -268,17 +231,14 @@ class ReportSettings(Group):
         return listed(self.compare_by)
 
 
-GROUPS = (EvalSystemSettings, EvalDataSettings, DecodingSettings, ReportSettings)
-
-
 @dataclass
-class EvalSettings:
+class EvalSettings(CommandSettings):
     """All settings of an evaluation; `parse` builds them from a command line."""
 
-    system: EvalSystemSettings = field(default_factory=EvalSystemSettings)
-    data: EvalDataSettings = field(default_factory=EvalDataSettings)
-    decoding: DecodingSettings = field(default_factory=DecodingSettings)
-    report: ReportSettings = field(default_factory=ReportSettings)
+    system: EvalSystemSettings
+    data: EvalDataSettings
+    decoding: DecodingSettings
+    report: ReportSettings
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> "EvalSettings":
@@ -287,24 +247,11 @@ class EvalSettings:
         Raises:
             UserError: an unknown flag, a value that can't be read or makes no sense.
         """
-        return cls(*eval_parser().parse_args_into_dataclasses(list(argv), look_for_args_file=False))
+        return cls(*eval_parser().parse(argv))
 
     @property
     def output_dir(self) -> Path:
         return self.report.output_dir.resolve()
-
-    def public(self) -> dict[str, dict[str, Any]]:
-        """Group → name → value in JSON types, without paths of this machine."""
-        values = {group.name: asdict(getattr(self, group.name)) for group in fields(self)}
-        for group in values.values():
-            for name, value in group.items():
-                if isinstance(value, Path):
-                    group[name] = public_name(value)
-        values["system"]["systems"] = ",".join(public_name(spec) for spec in self.system.system_list)
-        for name in ("audit", "encoder", "nli"):
-            if values["system"][name]:
-                values["system"][name] = public_name(values["system"][name])
-        return values
 
     def identity(self) -> dict[str, Any]:
         """What decides predictions and scores: a run goes on only with the same. (More systems may be added.)"""
@@ -322,18 +269,13 @@ class EvalSettings:
         }
 
 
-def listed(text: str) -> list[str]:
-    """The parts of a list with commas, empty ones left out."""
-    return [part for part in (one.strip() for one in text.split(",")) if part]
-
-
 def known(kind: str, name: str, names: Iterable[str], before: str = "") -> None:
     """Raises `UserError` with the nearest name where `name` is none of `names`."""
     names = list(names)
     if name in names:
         return
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}."
+    near = nearest(name, names)
+    hint = f"did you mean {near}?" if near else f"known are {', '.join(names)}."
     raise UserError(f"{before}there is no {kind} {name!r}: {hint}")
 
 
@@ -390,7 +332,7 @@ examples
   goes on where it was killed, or with systems added: the same command again.
 """
     return SettingsParser(
-        GROUPS,
+        EvalSettings.groups(),
         prog="eval.py",
         usage="python trainer/eval.py --systems A,B --dataset NAME:SPLIT --output_dir FOLDER [--flag value ...]",
         description=(

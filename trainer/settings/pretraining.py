@@ -1,73 +1,122 @@
-"""Every knob of pre-training, once."""
+"""Every knob of trainer/pretrain.py, once: field names are the flags."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-import yaml
-from transformers import HfArgumentParser
+import pydantic
+from typing_extensions import TypedDict
 
 from trainer.errors import UserError
+from trainer.settings.base import ROOT
+from trainer.settings.machine import REQUIRED, File, Group, Precision, SettingsParser, Share, group, setting
 
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+RECIPES = ROOT / "trainer" / "recipes" / "pretrain"
 OBJECTIVES = ("span", "gap", "lead", "title", "summary", "continuation")
 
+Weight = Annotated[int | float, pydantic.Field(ge=0)]
 
-@dataclass
-class PretrainSettings:
-    """Settings of `trainer/pretrain.py`; flags of the same names override a recipe."""
 
-    text_dir: str = field(metadata={"help": "Folder that holds the text files the recipe names."})
-    recipe: str = field(default="base", metadata={"help": "Name in trainer/recipes/pretrain or a YAML file."})
-    output_dir: str = field(default="runs/base", metadata={"help": "Vocabulary, cache, checkpoint, log, model."})
-    model: str | None = field(
-        default=None,
-        metadata={"help": "Folder of a model whose weights and vocabulary the run starts with; none: random weights."},
-    )
-    texts: dict = field(default_factory=dict, metadata={"help": "File name → weights (recipe only)."})
-    shares: dict = field(default_factory=dict, metadata={"help": "Objective → share of examples (recipe only)."})
-    vocab_size: int = field(default=8000, metadata={"help": "Ids in the vocabulary, 100 sentinels among them."})
-    d_model: int = field(default=256, metadata={"help": "Width."})
-    d_kv: int = field(default=64, metadata={"help": "Width of an attention head."})
-    d_ff: int = field(default=1024, metadata={"help": "Width of the feed-forward layers."})
-    num_layers: int = field(default=6, metadata={"help": "Encoder layers."})
-    num_decoder_layers: int = field(default=4, metadata={"help": "Decoder layers."})
-    num_heads: int = field(default=4, metadata={"help": "Attention heads a layer."})
-    copy_ready: bool = field(default=True, metadata={"help": "Start from weights that can nearly copy."})
-    exercise_steps: int = field(default=450, metadata={"help": "At least so many first steps exercise copying."})
-    copy_share: list[float] = field(default_factory=lambda: [0.15, 0.03], metadata={"help": "From, to."})
-    in_place_share: list[float] = field(
-        default_factory=lambda: [0.9, 0.25],
-        metadata={"help": "Share of gap sentences left standing: from, to."},
-    )
-    anneal_steps: int = field(default=4000, metadata={"help": "Steps over which both shares go from … to …."})
-    span_density: float = field(default=0.15, metadata={"help": "Share of pieces that span corruption takes out."})
-    learn_unsupported: bool = field(
-        default=True,
-        metadata={"help": "False: names and numbers of a target that its source lacks get no loss."},
-    )
-    max_source_length: int = field(default=256, metadata={"help": "Tokens read, prefix and </s> included."})
-    max_target_length: int = field(default=96, metadata={"help": "Tokens written, </s> not included."})
-    batch_size: int = field(default=8, metadata={"help": "Examples a step."})
-    learning_rate: float = field(default=2e-2, metadata={"help": "Times the root mean square of each weight."})
-    adam_beta2: float = field(default=0.99, metadata={"help": "Decay of the second moment."})
-    warmup_steps: int = field(default=200, metadata={"help": "Steps of linear warm-up."})
-    cooldown_steps: int = field(default=0, metadata={"help": "Over 0: from the checkpoint to rate 0, then the model."})
-    max_steps: int = field(default=10_000_000, metadata={"help": "Stop after so many steps in all."})
-    max_minutes: float = field(default=1e9, metadata={"help": "Stop this start of the run after so many minutes."})
-    precision: str = field(default="bf16", metadata={"help": "fp32 or bf16."})
-    seed: int = field(default=0, metadata={"help": "Of weights and data."})
-    log_steps: int = field(default=100, metadata={"help": "Steps between lines of log.jsonl."})
-    eval_steps: int = field(default=1000, metadata={"help": "Steps between validation losses."})
-    save_minutes: float = field(default=5, metadata={"help": "Minutes between checkpoints."})
+@pydantic.with_config(extra="forbid")
+class TextWeights(TypedDict, total=False):
+    """How often a text is drawn: for all objectives (1 if left out), for some that only good texts serve (else 0)."""
 
-    def __post_init__(self):
+    weight: Weight
+    lead: Weight
+    title: Weight
+    summary: Weight
+    held_out_every: Annotated[int, pydantic.Field(ge=1)]
+
+
+@group
+class PretrainSettings(Group):
+    """Settings of a pre-training; flags of the same names override a recipe."""
+
+    text_dir: File = setting(REQUIRED, metavar="FOLDER")
+    """Folder that holds the text files that the recipe names."""
+    recipe: str = setting("base", place=True, recipe=False)
+    """Name in trainer/recipes/pretrain or a YAML file."""
+    output_dir: File = setting(Path("runs/base"), metavar="FOLDER")
+    """Vocabulary, cache, checkpoint, log, model."""
+    seed: int = setting(0, ge=0, le=2**32 - 1)
+    """Of weights and data."""
+    max_steps: int = setting(10_000_000, ge=0)
+    """Stop after so many steps in all."""
+    max_minutes: float = setting(1e9, ge=0)
+    """Stop this start of the run after so many minutes."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What computes; auto takes a GPU where there is one."""
+    precision: Precision = "bf16"
+    log_steps: int = setting(100, ge=1)
+    """Steps between lines of log.jsonl."""
+    eval_steps: int = setting(1000, ge=1)
+    """Steps between validation losses."""
+    save_minutes: float = setting(5.0, ge=0)
+    """Minutes between checkpoints."""
+
+    model: File | None = setting(None, metavar="FOLDER", section="model")
+    """Folder of a model whose weights and vocabulary the run starts with; none: random weights."""
+    vocab_size: int = setting(8000, ge=104, le=65_535)
+    """Ids in the vocabulary, 100 sentinels among them."""
+    d_model: int = setting(256, ge=1)
+    """Width."""
+    d_kv: int = setting(64, ge=1)
+    """Width of an attention head."""
+    d_ff: int = setting(1024, ge=1)
+    """Width of the feed-forward layers."""
+    num_layers: int = setting(6, ge=1)
+    """Encoder layers."""
+    num_decoder_layers: int = setting(4, ge=1)
+    """Decoder layers."""
+    num_heads: int = setting(4, ge=1)
+    """Attention heads a layer."""
+    copy_ready: bool = True
+    """Start from weights that can nearly copy."""
+
+    texts: dict[str, TextWeights] = setting(dict)
+    """File name → weights (recipe only)."""
+    shares: dict[str, Weight] = setting(dict)
+    """Objective → share of examples (recipe only)."""
+    exercise_steps: int = setting(450, ge=0, section="what is asked (texts and shares stand in the recipe)")
+    """At least so many first steps exercise copying."""
+    copy_share: list[Share] = setting(lambda: [0.15, 0.03], metavar="SHARE", min_length=2, max_length=2)
+    """Share of copy exercises: from, to."""
+    in_place_share: list[Share] = setting(lambda: [0.9, 0.25], metavar="SHARE", min_length=2, max_length=2)
+    """Share of gap sentences left standing: from, to."""
+    anneal_steps: int = setting(4000, ge=1)
+    """Steps over which both shares go from … to …."""
+    span_density: float = setting(0.15, metavar="SHARE", gt=0, lt=1)
+    """Share of pieces that span corruption takes out."""
+    learn_unsupported: bool = True
+    """No: names and numbers of a target that its source lacks get no loss."""
+    max_source_length: int = setting(256, metavar="TOKENS", ge=50)
+    """Tokens read, prefix and </s> included."""
+    max_target_length: int = setting(96, metavar="TOKENS", ge=1)
+    """Tokens written, </s> not included."""
+
+    batch_size: int = setting(8, ge=1, section="optimisation")
+    """Examples a step."""
+    learning_rate: float = setting(2e-2, metavar="LR", gt=0, le=1)
+    """Times the root mean square of each weight."""
+    adam_beta2: float = setting(0.99, metavar="DECAY", ge=0, lt=1)
+    """Decay of the second moment."""
+    warmup_steps: int = setting(200, ge=0)
+    """Steps of linear warm-up."""
+    cooldown_steps: int = setting(0, ge=0)
+    """Over 0: from the checkpoint to rate 0, then the model."""
+
+    def check(self) -> None:
         for name in self.shares:
             if name not in OBJECTIVES:
                 raise UserError(f"shares.{name} is unknown; objectives are {', '.join(OBJECTIVES)}")
+        if self.copy_ready and self.num_heads < 2:
+            raise UserError("--num_heads is 1: copy-ready weights need 2; take more, or --no_copy_ready.")
         if not self.texts:
             raise UserError("texts is empty: a recipe must name at least one text file")
-        if self.model is not None and not (Path(self.model) / "config.json").is_file():
-            raise UserError(f"model is {self.model!r}, but no config.json is there; name the folder of a saved T5")
+        if not sum(self.shares.values()) and not all(self.copy_share):
+            raise UserError("shares is empty: a recipe must give at least one objective a share over 0")
+        if self.model is not None and not (self.model / "config.json").is_file():
+            raise UserError(f"model is {str(self.model)!r}, but no config.json is there; name the folder of a saved T5")
 
     def shape(self) -> dict[str, int]:
         """What two checkpoints must share to be of one run."""
@@ -75,26 +124,25 @@ class PretrainSettings:
         return {name: getattr(self, name) for name in names}
 
 
-def parse(argv: list[str] | None) -> PretrainSettings:
+def parse(argv: Sequence[str]) -> PretrainSettings:
     """Settings from the recipe and the flags that override it.
 
     Raises:
-        UserError: the recipe is missing, has an unknown name in it, or a value is out of bounds.
+        UserError: no such recipe, an unknown name, or a value out of bounds.
     """
-    parser = HfArgumentParser(PretrainSettings, description=__doc__, allow_abbrev=False)
-    known, _ = parser.parse_known_args(argv)
-    path = Path(known.recipe)
-    if path.suffix not in (".yaml", ".yml"):
-        path = RECIPES / "pretrain" / f"{known.recipe}.yaml"
-    if not path.is_file():
-        raise UserError(f"recipe {known.recipe!r} does not exist ({path})")
-    values = yaml.safe_load(path.read_text("utf-8"))
-    unknown = set(values) - set(PretrainSettings.__dataclass_fields__)
-    if unknown:
-        raise UserError(f"{path}: unknown settings {', '.join(sorted(unknown))}")
-    parser.set_defaults(**values)
-    settings, *unused = parser.parse_args_into_dataclasses(argv, return_remaining_strings=True)
-    strangers = [word for words in unused for word in words]
-    if strangers:
-        raise UserError(f"there is no flag or value {' '.join(strangers)}; --help lists all flags")
-    return settings
+    return pretraining_parser().parse(argv)[0]
+
+
+def pretraining_parser() -> SettingsParser:
+    """The parser of trainer/pretrain.py."""
+    return SettingsParser(
+        [PretrainSettings],
+        RECIPES,
+        prog="pretrain.py",
+        usage="python trainer/pretrain.py --text_dir FOLDER [--recipe NAME] [--flag value ...]",
+        description=(
+            "Pre-trains a small T5 on any text. The same command again goes on exactly where the last\n"
+            "checkpoint was; --cooldown_steps N takes the rate to zero over N further steps and writes the\n"
+            "finished model. Defaults stand in [brackets]. --flag-name and --flag_name are the same."
+        ),
+    )

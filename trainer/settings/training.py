@@ -11,18 +11,14 @@ once.
 
 import json
 import textwrap
-import typing
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trainer.errors import UserError
-from trainer.settings.base import ROOT, check_known, public_name
+from trainer.settings.base import ROOT
 from trainer.settings.groups import (
-    GROUPS,
     DataSettings,
     EvaluationSettings,
     GenerationSettings,
@@ -31,26 +27,9 @@ from trainer.settings.groups import (
     OptimisationSettings,
     RunSettings,
 )
-from trainer.settings.parser import SettingsParser
+from trainer.settings.machine import CommandSettings, SettingsParser
 
 RECIPES = ROOT / "trainer" / "recipes"
-
-# A run may go on with other values of these: they don't touch the weights that come out.
-HARMLESS = {
-    *(item.name for item in fields(HubSettings)),
-    "recipe",
-    "output_dir",
-    "from_start",
-    "save_every",
-    "save_total_limit",
-    "logging_steps",
-    "report_to",
-    "test_file",
-    "max_test_samples",
-    "bootstrap_samples",
-    "baselines",
-    "save_dtype",
-}
 
 # A flag that names another start sets aside what a recipe says of its own.
 SET_ASIDE = {
@@ -62,16 +41,16 @@ SET_ASIDE = {
 
 
 @dataclass
-class Settings:
+class Settings(CommandSettings):
     """All settings of a run; `parse` builds them from a command line."""
 
-    data: DataSettings = field(default_factory=DataSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    optimisation: OptimisationSettings = field(default_factory=OptimisationSettings)
-    generation: GenerationSettings = field(default_factory=GenerationSettings)
-    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
-    hub: HubSettings = field(default_factory=HubSettings)
-    run: RunSettings = field(default_factory=RunSettings)
+    data: DataSettings
+    model: ModelSettings
+    optimisation: OptimisationSettings
+    generation: GenerationSettings
+    evaluation: EvaluationSettings
+    hub: HubSettings
+    run: RunSettings
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> "Settings":
@@ -83,41 +62,14 @@ class Settings:
             UserError: an unknown name, a value that can't be read or makes no sense, no such recipe.
         """
         parser = training_parser()
-        typed = parser.explicit(argv)
+        typed = parser.typed(argv)
         for one, other in (("dataset", "train_file"), ("model", "from_scratch")):
             if one in typed and other in typed:
                 raise UserError(f"--{one} and --{other} name two things to start from: give one of them.")
-        recipe = _recipe_flags(typed["recipe"], parser) if "recipe" in typed else {}
+        recipe = parser.recipe(typed)
         for name in SET_ASIDE.keys() & typed.keys():
-            recipe = {key: flag for key, flag in recipe.items() if key not in SET_ASIDE[name]}
-        return cls(*parser.parse_args_into_dataclasses([*recipe.values(), *argv], look_for_args_file=False))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, dict[str, Any]]) -> "Settings":
-        """The inverse of `to_dict`; raises `UserError` for a group or name that is not known."""
-        groups = {item.name: item.default_factory for item in fields(cls)}
-        for name, group in values.items():
-            check_known(name, groups, "group of settings")
-            known = [item.name for item in fields(groups[name])]
-            for key in group:
-                check_known(key, known, f"setting of {name}")
-        return cls(**{name: groups[name](**group) for name, group in values.items()})
-
-    def to_dict(self) -> dict[str, dict[str, Any]]:
-        """Group → name → value, in plain JSON types."""
-        return {
-            group: {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
-            for group, values in asdict(self).items()
-        }
-
-    def public(self) -> dict[str, dict[str, Any]]:
-        """`to_dict` for a published file: of paths on this machine only what is inside the checkout, or the name."""
-        values = self.to_dict()
-        for group in fields(self):
-            for key, value in vars(getattr(self, group.name)).items():
-                if value is not None and (isinstance(value, Path) or key in ("model", "tokenizer", "recipe")):
-                    values[group.name][key] = public_name(value)
-        return values
+            recipe = {key: value for key, value in recipe.items() if key not in SET_ASIDE[name]}
+        return cls(*parser.build(recipe | typed))
 
     @property
     def name(self) -> str:
@@ -128,14 +80,6 @@ class Settings:
     def output_dir(self) -> Path:
         """The folder of the run, absolute."""
         return (self.run.output_dir or ROOT / "runs" / self.name).resolve()
-
-    @property
-    def recipe(self) -> str | None:
-        return self.run.recipe
-
-    @property
-    def report_to(self) -> str:
-        return self.run.report_to
 
     def page(self) -> str:
         """The settings as printed at the start of a run, one group a paragraph."""
@@ -150,6 +94,15 @@ class Settings:
         return "\n".join(lines)
 
 
+# A run may go on with other values of these: they don't touch the weights that come out.
+HARMLESS = {
+    item.name
+    for cls in Settings.groups()
+    for item in fields(cls)
+    if cls is HubSettings or item.metadata.get("harmless")
+}
+
+
 def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[str]:
     """What would make a resumed run another run: lines of `--name: old -> new`, harmless ones left out."""
     lines = []
@@ -159,23 +112,6 @@ def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) 
             if name not in HARMLESS and before != value:
                 lines.append(f"--{name}: {json.dumps(before)} -> {json.dumps(value)}")
     return lines
-
-
-def recipe_file(name: str) -> Path:
-    """The YAML file of a recipe given by name or as a path.
-
-    Raises:
-        UserError: there is none; names the nearest and lists all.
-    """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise UserError(f"--recipe is {name}: there is no such file.")
-        return path
-    path = RECIPES / f"{name}.yaml"
-    names = sorted(file.stem for file in RECIPES.glob("*.yaml"))
-    check_known(name, names, "recipe")
-    return path
 
 
 def recipes() -> dict[str, str]:
@@ -211,7 +147,8 @@ examples
     python trainer/train.py --push_only runs/t5-small-finetuned-xsum/model
 """
     return SettingsParser(
-        GROUPS,
+        Settings.groups(),
+        RECIPES,
         prog="train.py",
         usage="python trainer/train.py [--recipe NAME] [--flag value ...]",
         description=(
@@ -223,29 +160,3 @@ examples
         ),
         epilog=epilog,
     )
-
-
-def _recipe_flags(name: str, parser: SettingsParser) -> dict[str, str]:
-    """A recipe as name → the flag it stands for; paths in it are relative to its file."""
-    path = recipe_file(name)
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"The recipe {path} is not readable YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"The recipe {path} must be lines of `name: value`.")
-    hints = {key: hint for group in GROUPS for key, hint in typing.get_type_hints(group).items()}
-    known = {item.name for group in GROUPS for item in fields(group)} - {"recipe", "from_start", "push_only"}
-    flags = {}
-    for key, value in values.items():
-        check_known(str(key), known, f"setting (in the recipe {path})")
-        if value is None or isinstance(value, (dict, list)):
-            raise UserError(f"The recipe {path} gives {key} no single value: write `{key}: value` or leave it out.")
-        if Path in typing.get_args(hints[key]) or str(value).startswith(("./", "../")):
-            value = (path.resolve().parent / str(value)).resolve()
-        flags[key] = f"--{key}={value}"
-    try:
-        parser.explicit(list(flags.values()))
-    except UserError as error:
-        raise UserError(f"The recipe {path}: {error}") from error
-    return flags

@@ -54,7 +54,7 @@ def training_arguments(settings: Settings, n_train: int) -> Seq2SeqTrainingArgum
         restore_callback_states_from_checkpoint=True,
         logging_steps=settings.run.logging_steps,
         logging_nan_inf_filter=False,
-        report_to=settings.report_to,
+        report_to=settings.run.report_to,
         project=settings.name,
         run_name=settings.output_dir.name,
         log_level="error",

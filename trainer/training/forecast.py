@@ -110,7 +110,7 @@ def _instead(found: Forecast, settings: Settings, plan: Plan, total: float, scor
     night = max(int((8 * 3600) / per_pair / max(settings.optimisation.num_train_epochs, 1)), 1)
     quicker = []
     for name in recipes():
-        if name == settings.recipe:
+        if name == settings.run.recipe:
             continue
         try:
             other = Settings.parse(["--recipe", name])
