@@ -1,8 +1,11 @@
 """The demo: opens a page that summarises, scores and explains. Also the Space's app file.
 
-python app.py                                  # the report's model from the Hub; the shipped starter until
-then python app.py --model runs/my-model/model      # a folder python app.py --model ada/t5-small-news
---revision v2 --port 8000
+the report's model from the Hub, and until it is there the shipped starter:
+  python app.py
+a model in a folder:
+  python app.py --model runs/my-model/model
+a revision of a model on the Hub, on another port:
+  python app.py --model ada/t5-small-news --revision v2 --port 8000
 """
 
 import argparse
@@ -25,6 +28,7 @@ from space.serving import Serving
 from space.views.summarise import warm
 from trainer.errors import UserError
 from trainer.hub.names import can_be_name
+from trainer.settings.machine import PageFormatter
 
 DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
 
@@ -55,23 +59,31 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="app.py",
+        usage="python app.py [--flag value ...]",
+        description=__doc__,
+        formatter_class=PageFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--model",
         default=os.environ.get("MODEL_ID") or DEFAULT_MODEL,
-        help="Hub name (user/name) or folder of a T5. Default: MODEL_ID of the environment, else %(default)s",
+        metavar="USER/NAME|FOLDER",
+        help="T5 of the Hub or in a folder. Left out: MODEL_ID of the environment, else %(default)s.",
     )
-    parser.add_argument("--revision", help="branch, tag or commit of the model on the Hub. Default: main")
+    parser.add_argument("--revision", help="Branch, tag or commit of the model on the Hub. Left out: main.")
     parser.add_argument(
         "--port",
         type=_port,
-        help="port of the page. Default: GRADIO_SERVER_PORT, else the first free one from 7860 up",
+        metavar="N",
+        help="Port of the page. Left out: GRADIO_SERVER_PORT, else the first free one from 7860 up.",
     )
     parser.add_argument(
-        "--host", help="address to listen on. Default: GRADIO_SERVER_NAME, else this machine only (127.0.0.1)"
+        "--host",
+        metavar="ADDRESS",
+        help="Address to listen on. Left out: GRADIO_SERVER_NAME, else this machine only (127.0.0.1).",
     )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--open", action="store_true", help="Open the page in the browser.")
     return parser.parse_args(argv)
 
 

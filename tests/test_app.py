@@ -149,6 +149,18 @@ def test_a_model_that_cannot_be_is_refused_at_once(capsys, arguments, says):
     assert says in capsys.readouterr().err
 
 
+def test_help_is_a_page(capsys):
+    with pytest.raises(SystemExit) as stop:
+        app.main(["--help"])
+    page = capsys.readouterr().out
+    assert stop.value.code == 0 and max(map(len, page.splitlines())) <= 100
+    commands = [line.strip().split()[2:] for line in page.splitlines() if line.startswith("  python app.py")]
+    assert [app._parse(words).model for words in commands][1:] == ["runs/my-model/model", "ada/t5-small-news"]
+    assert app._parse(commands[2]).port == 8000
+    for flag in ("--model USER/NAME|FOLDER", "--revision REVISION", "--port N", "--host ADDRESS", "--open "):
+        assert f"\n  {flag}" in page
+
+
 def test_ports(capsys):
     with pytest.raises(SystemExit) as stop:
         app.main(["--port", "99999"])
