@@ -164,8 +164,8 @@ class Mixture:
         sizes = ", ".join(f"{name} has {len(corpus)}" for name, corpus in self._corpora.items())
         raise UserError(
             f"in {MAX_DRAWS:,} draws the texts gave no example of {', '.join(names)}. Of usable documents {sizes}, of "
-            f"which the first and every Nth after it are held out (`held_out_every`, else {HELD_OUT_EVERY}); give more or "
-            "longer texts"
+            f"which the first and every Nth after it are held out (`held_out_every`, else {HELD_OUT_EVERY}); give more "
+            "or longer texts"
         )
 
     def _exercise(self, rng: np.random.Generator) -> Pair:
