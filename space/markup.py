@@ -11,11 +11,3 @@ def escape(text: str) -> str:
     all: like every browser does, U+FFFD takes its place.
     """
     return html.escape(text, quote=True).replace("\r", "&#13;").replace("\0", "\ufffd")
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """+1.23 or −1.23, with a real minus sign; a value that rounds to 0 has no sign."""
-    shown = f"{abs(value):.{digits}f}"
-    if float(shown) == 0:
-        return shown
-    return f"{'−' if value < 0 else '+'}{shown}"

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gradio as gr
 
 from space import limits
-from space.markup import escape, signed
+from space.markup import escape
 from space.serving import STARTER_NAME, Serving
 from space.verdict import STANDING, Remark
 from trainer.errors import UserError
+from trainer.runtime.figures import signed
 
 if TYPE_CHECKING:  # torch comes with it: the page opens first
     from space.engine import Answer, Engine, Explanation

@@ -1,18 +1,13 @@
 """The report's tables."""
 
 from trainer.report.sections import printed
-from trainer.report.tables import Table, interval, markdown_table
+from trainer.report.tables import Table, markdown_table
 
 
 class TestTables:
     def test_markdown(self):
         table = Table(["a|b", "n", "Where"], [["x", "1.00 [0.50, 2.00]", "here"]], after=1)
         assert markdown_table(table) == "| a\\|b | n | Where |\n| --- | ---: | --- |\n| x | 1.00 [0.50, 2.00] | here |"
-
-    def test_intervals(self):
-        assert interval([0.1234, 0.1, 0.15]) == "12.34 [10.00, 15.00]"
-        assert interval([-0.01, -0.02, 0.0], sign="+") == "-1.00 [-2.00, +0.00]"
-        assert interval([None, None, None]) == "–"
 
     def test_verdicts_and_warnings_are_printed(self, results):
         text = printed(results)

@@ -121,7 +121,9 @@ def record(system="lead-1", dataset="user/news", **metrics):
 
 
 class TestTable:
-    NOTES = "ROUGE × 100 on user/news test, n = 1,234. 95% intervals by bootstrap percentile, 1,000 samples, seed 0."
+    NOTES = (
+        "ROUGE × 100 on user/news, test split, n = 1,234. 95% intervals by bootstrap percentile, 1,000 samples, seed 0."
+    )
     ROUGE = "40.00 [39.00, 41.00] | 20.00 [19.00, 21.00] | 30.00 [29.00, 31.00] | 35.00 [34.00, 36.00]"
 
     def test_markdown(self):
@@ -150,8 +152,8 @@ class TestTable:
 
     def test_several_data_sets_get_a_column(self):
         table = results_table([record(), record(dataset="user/papers")], markdown=True)
-        assert "| lead-1 | user/papers test | 40.00" in table
-        assert "user/news test, n = 1,234; user/papers test, n = 1,234" in table
+        assert "| lead-1 | user/papers, test split | 40.00" in table
+        assert "user/news, test split, n = 1,234; user/papers, test split, n = 1,234" in table
 
     def test_nothing_to_show(self):
         assert Results().table() == "No system has been evaluated."

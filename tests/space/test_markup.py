@@ -1,10 +1,6 @@
-"""Numbers and texts as HTML."""
+"""Texts as HTML."""
 
-from space.markup import escape, signed
-
-
-def test_numbers():
-    assert [signed(value) for value in (1.234, -0.5, -0.001, 0)] == ["+1.23", "−0.50", "0.00", "0.00"]
+from space.markup import escape
 
 
 def test_escape():

@@ -25,8 +25,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from trainer.errors import UserError
 from trainer.hub.patience import Say, aloud
 from trainer.metrics.rouge import PARTS
+from trainer.runtime.durations import spoken
+from trainer.runtime.figures import figure_and_interval
 from trainer.runtime.files import write_atomically
-from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results, results_table
+from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results, cell, data_name, results_table
 from trainer.settings.groups import DEFAULT_LICENSE, HubSettings, read_card_notes
 
 # Figures about the summaries that the card shows where they were measured: title, factor, digits.
@@ -121,17 +123,17 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
         "number_format": last.number_format,
         "groups": [{"table": results_table(records, markdown=True)} for records in _by_data(results.evaluations)],
         "own_rouge": [
-            {"data": _data_name(record), "title": title}
-            | {part: _figure(record.metrics[f"{kind}_{part}"], 100, 2) for part in PARTS}
+            {"data": data_name(record), "title": title}
+            | {part: cell(record.metrics[f"{kind}_{part}"]) for part in PARTS}
             for record in own
             for kind, title in ROUGE_TITLES.items()
         ],
         "own_traits": [
-            {"data": _data_name(record), "title": title}
-            | dict(zip(("value", "interval"), _figure_parts(record.metrics[name], scale, digits), strict=True))
+            {"data": data_name(record), "title": title}
+            | dict(zip(("value", "interval"), _parts(metric, scale, digits), strict=True))
             for record in own
             for name, (title, scale, digits) in TRAITS.items()
-            if name in record.metrics
+            if (metric := record.metrics.get(name))
         ],
         "splits": splits,
         "provenance": training.get("provenance"),
@@ -197,7 +199,7 @@ def _training_sentences(results: Results) -> list[str]:
     sentences = [
         f"{steps:,} optimizer steps ({epochs:.3g} epoch{'s' * (epochs != 1)}) in {training['precision']} on {where}"
         + (f", {processes} processes" if processes > 1 else "")
-        + f": {_duration(training['seconds'])}."
+        + f": {spoken(training['seconds'], exactly=True)}."
     ]
     if recipe := results.settings["run"]["recipe"]:
         sentences.append(f"The settings began from the recipe {_code(recipe)}.")
@@ -224,7 +226,7 @@ def _comparisons(evaluations: Sequence[Evaluation], own: Sequence[Evaluation]) -
         if others:
             names = ", ".join(f"{o.system} ({100 * o.metrics['rouge1_fmeasure'].value:.2f})" for o in others)
             sentences.append(
-                f"On {_data_name(record)} its ROUGE-1 F1 of {100 * value:.2f} is not above that of {names}."
+                f"On {data_name(record)}, its ROUGE-1 F1 of {100 * value:.2f} is not above that of {names}."
             )
     return sentences
 
@@ -236,27 +238,8 @@ def _by_data(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
     return list(groups.values())
 
 
-def _data_name(record: Evaluation) -> str:
-    return f"{record.data['dataset']} {record.data['split']}"
-
-
-def _figure(metric: Metric, scale: float, digits: int) -> str:
-    value, interval = _figure_parts(metric, scale, digits)
-    return f"{value} {interval}".rstrip()
-
-
-def _figure_parts(metric: Metric, scale: float, digits: int) -> tuple[str, str]:
-    if metric.value is None:
-        return "–", ""
-    value, low, high = (f"{scale * number:.{digits}f}" for number in (metric.value, metric.low, metric.high))
-    return value, f"[{low}, {high}]"
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+def _parts(metric: Metric, scale: float, digits: int) -> tuple[str, str]:
+    return figure_and_interval(metric.value, metric.low, metric.high, scale, digits)
 
 
 def _percent(metric: Metric | None) -> str | None:

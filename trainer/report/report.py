@@ -15,10 +15,10 @@ from trainer.metrics.error_classes import CLASSES
 from trainer.report.plots import standalone, svg, variables
 from trainer.report.qualitative import SHOWN_SOURCE, Shown, shown
 from trainer.report.sections import Plot, markdown, sections
-from trainer.report.tables import Table, data_name, title
+from trainer.report.tables import Table, title
 from trainer.runtime.files import write_atomically
 from trainer.scoring.measure import Measured
-from trainer.scoring.records import Results
+from trainer.scoring.records import Results, data_name
 from trainer.scoring.run import Run
 
 HERE = Path(__file__).resolve().parent

@@ -15,18 +15,16 @@ from trainer.report.tables import (
     Table,
     any_evaluation,
     audit_model,
-    cell,
     cited_table,
-    data_name,
-    interval,
     markdown_table,
     rate,
     score_table,
     title,
 )
 from trainer.runtime.durations import spoken
+from trainer.runtime.figures import ABSENT, with_interval
 from trainer.scoring.audit import LIMITS, search_name
-from trainer.scoring.records import ROUGE_TITLES, Results, text_table
+from trainer.scoring.records import ROUGE_TITLES, Results, cell, data_name, text_table
 
 _COUNTS = (
     "word_movers_distance",
@@ -128,10 +126,10 @@ def _compared(analysis: dict[str, Any]) -> Section:
             row["system"],
             row["baseline"],
             row["metric"],
-            interval([row["difference"], row["low"], row["high"]], sign="+"),
+            with_interval(row["difference"], row["low"], row["high"], sign="+"),
             f"{row['p_bootstrap_holm']:.4f}",
             f"{row['p_randomization_holm']:.4f}",
-            "–" if row["detectable"] is None else f"{100 * row['detectable']:.2f}",
+            ABSENT if row["detectable"] is None else f"{100 * row['detectable']:.2f}",
         ]
         for row in found
     ]
@@ -183,8 +181,8 @@ def _audit(records: Sequence[dict[str, Any]]) -> Section:
             one = found.get((search, limit))
             metrics = one["metrics"] if one else {}
             score, cut = metrics.get("rouge1_fmeasure"), metrics.get("unfinished_share")
-            shown = interval([score["value"], score["low"], score["high"]]) if score else "–"
-            cells += [shown, f"{100 * cut['value']:.0f}%" if cut and cut["value"] is not None else "–"]
+            shown = with_interval(score["value"], score["low"], score["high"]) if score else ABSENT
+            cells += [shown, f"{100 * cut['value']:.0f}%" if cut and cut["value"] is not None else ABSENT]
         rows.append([search, *cells])
     head = ["Search", *(text for limit in limits for text in (f"ROUGE-1, {limit} tokens", "cut off"))]
     values = [one["metrics"]["rouge1_fmeasure"]["value"] for one in records if "rouge1_fmeasure" in one["metrics"]]
@@ -225,7 +223,7 @@ def _slices(found: dict[str, Any], bounds: Sequence[str]) -> Section:
 
 def _slice_cells(one: dict[str, Any]) -> tuple[str, str]:
     value = one["value"][0]
-    return "–" if value is None else f"{100 * value:.2f}", interval(one["gap"], sign="+")
+    return ABSENT if value is None else f"{100 * value:.2f}", with_interval(*one["gap"], sign="+")
 
 
 def _errors(results: Results) -> Section:
@@ -290,10 +288,10 @@ def _proof(results: Results) -> Section:
     rows = [
         [
             one.system,
-            one.model or "–",
-            one.revision[:12] if one.revision else "–",
-            one.number_format or "–",
-            "–" if one.seed is None else str(one.seed),
+            one.model or ABSENT,
+            one.revision[:12] if one.revision else ABSENT,
+            one.number_format or ABSENT,
+            ABSENT if one.seed is None else str(one.seed),
             f"`{json.dumps(one.decoding, ensure_ascii=False)}`",
         ]
         for one in results.evaluations

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results
+from trainer.runtime.figures import ABSENT
+from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results, cell, data_name
 
 # Figures that the headline table has, and those that have tables of their own.
 F1 = {f"{kind}_fmeasure": title for kind, title in ROUGE_TITLES.items()}
@@ -26,14 +27,6 @@ class Table:
 def title(results: Results) -> str:
     one = any_evaluation(results)
     return f"Evaluation on {data_name(one)}" if one else "Evaluation"
-
-
-def data_name(one: Evaluation) -> str:
-    config = f" ({one.data['config']})" if one.data.get("config") else ""
-    name = one.data["dataset"]
-    # A file that is called by its split says so already.
-    split = "" if one.data["split"] in name.rsplit("/", 1)[-1] else f", {one.data['split']} split"
-    return f"{name}{config}{split}"
 
 
 def score_table(results: Results) -> Table:
@@ -67,21 +60,9 @@ def cited_table(results: Results) -> Table | None:
     )
 
 
-def cell(metric: Metric | None, scale: float = 100, digits: int = 2) -> str:
-    """`12.34 [11.00, 13.00]`; – where it is not measured or not defined."""
-    return interval([metric.value, metric.low, metric.high], scale, digits) if metric else "–"
-
-
-def interval(values: Sequence[float | None], scale: float = 100, digits: int = 2, sign: str = "") -> str:
-    if values[0] is None:
-        return "–"
-    value, low, high = (f"{scale * number:{sign}.{digits}f}" for number in values)
-    return f"{value} [{low}, {high}]"
-
-
 def rate(number: float | None) -> str:
     """Articles a second: `1,810`, `2.82`."""
-    return "–" if number is None else f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    return ABSENT if number is None else f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def audit_model(records: Sequence[dict[str, Any]]) -> str:

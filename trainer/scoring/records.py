@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from trainer.errors import UserError
 from trainer.metrics.rouge import PARTS, ROUGE_TYPES
 from trainer.runtime.environment import environment
+from trainer.runtime.figures import ABSENT, with_interval
 from trainer.runtime.files import write_atomically
 
 SCHEMA = 1
@@ -191,33 +192,34 @@ def results_table(evaluations: Sequence[Evaluation], markdown: bool = False, ful
     """
     if not evaluations:
         return "No system has been evaluated."
-    several = len({_data_name(record) for record in evaluations}) > 1
+    several = len({data_name(record) for record in evaluations}) > 1
     head = ["System", *(["Data"] if several else [])]
     head += ["Metric", "Precision", "Recall", "F1"] if full else [*ROUGE_TITLES.values(), "Words"]
     body = []
     for record in evaluations:
-        first = [record.system, *([_data_name(record)] if several else [])]
+        first = [record.system, *([data_name(record)] if several else [])]
         if full:
             body += [
-                [*first, title, *(_cell(record.metrics.get(f"{kind}_{part}"), 100, 2) for part in PARTS)]
+                [*first, title, *(cell(record.metrics.get(f"{kind}_{part}"), 100, 2) for part in PARTS)]
                 for kind, title in ROUGE_TITLES.items()
             ]
         else:
-            cells = [_cell(record.metrics.get(f"{kind}_fmeasure"), 100, 2) for kind in ROUGE_TYPES]
-            body.append([*first, *cells, _cell(record.metrics.get("summary_words"), 1, 1)])
+            cells = [cell(record.metrics.get(f"{kind}_fmeasure"), 100, 2) for kind in ROUGE_TYPES]
+            body.append([*first, *cells, cell(record.metrics.get("summary_words"), 1, 1)])
     return "\n".join([*_lines(head, body, markdown), "", *_notes(evaluations, markdown)])
 
 
-def _data_name(record: Evaluation) -> str:
-    config = record.data.get("config")
-    return f"{record.data['dataset']}{f' ({config})' if config else ''} {record.data['split']}"
+def data_name(record: Evaluation) -> str:
+    """`EdinburghNLP/xsum, test split`, with the configuration in brackets where there is one."""
+    config = f" ({record.data['config']})" if record.data.get("config") else ""
+    name, split = record.data["dataset"], record.data["split"]
+    # A file that is called by its split says so already.
+    return f"{name}{config}" + ("" if split in name.rsplit("/", 1)[-1] else f", {split} split")
 
 
-def _cell(metric: Metric | None, scale: float, digits: int) -> str:
-    if metric is None or metric.value is None:
-        return "–"
-    value, low, high = (f"{scale * number:.{digits}f}" for number in (metric.value, metric.low, metric.high))
-    return f"{value} [{low}, {high}]"
+def cell(metric: Metric | None, scale: float = 100, digits: int = 2) -> str:
+    """`12.34 [11.00, 13.00]`; – where it is not measured or not defined."""
+    return with_interval(metric.value, metric.low, metric.high, scale, digits) if metric else ABSENT
 
 
 def _lines(head: list[str], body: list[list[str]], markdown: bool) -> list[str]:
@@ -237,7 +239,7 @@ def text_table(head: list[str], body: list[list[str]]) -> str:
 
 def _notes(evaluations: Sequence[Evaluation], markdown: bool) -> list[str]:
     """What stands behind the figures, each thing once, in the order of the rows."""
-    data = dict.fromkeys(f"{_data_name(record)}, n = {record.data['n']:,}" for record in evaluations)
+    data = dict.fromkeys(f"{data_name(record)}, n = {record.data['n']:,}" for record in evaluations)
     intervals = dict.fromkeys(
         f"{100 * record.interval['confidence']:g}% intervals by {record.interval['method']}, "
         f"{record.interval['samples']:,} samples, seed {record.interval['seed']}"
