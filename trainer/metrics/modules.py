@@ -4,14 +4,13 @@
 without a network, and in `evaluate.combine` like any other.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
 import datasets
 import evaluate
 
-from trainer.errors import UserError
+from trainer.errors import UserError, nearest
 from trainer.metrics.aboutness import aboutness
 from trainer.metrics.abstraction import abstraction
 from trainer.metrics.base import Figure, MetricFunction
@@ -99,8 +98,8 @@ def module(name: str, **options: Any) -> FigureModule:
         UserError: there is no such metric (with the nearest name).
     """
     if name not in MODULES:
-        near = difflib.get_close_matches(name, MODULES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(MODULES)}."
+        near = nearest(name, MODULES)
+        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(MODULES)}."
         raise UserError(f"No metric is called {name!r}: {hint}")
     metric, reads_sources = MODULES[name]
     return FigureModule(name, metric, reads_sources=reads_sources, **options)

@@ -6,7 +6,6 @@ safetensors it would otherwise start a thread that asks a service for a conversi
 run, and pickled weights are read as tensors only.
 """
 
-import difflib
 import json
 import pickle
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from trainer.errors import UserError
+from trainer.errors import UserError, nearest
 from trainer.hub.fetch import fetch_model
 from trainer.hub.model_files import OTHER_TOKENIZER_FILES, TOKENIZER_FILES
 from trainer.models.vocabulary import train_vocabulary
@@ -128,8 +127,8 @@ def read_config(path: Path) -> T5Config:
     known = {*T5Config().to_dict(), "decoder_start_token_id", "task_specific_params"}
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"did you mean {near[0]}?" if near else "leave it out."
+            near = nearest(name, sorted(known))
+            hint = f"did you mean {near}?" if near else "leave it out."
             raise UserError(f"--from_scratch is {path}: T5 has no {name!r}; {hint}")
     return T5Config(**{"decoder_start_token_id": 0, **values})
 

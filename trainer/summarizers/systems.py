@@ -13,13 +13,12 @@ the demo know no more about it. `parse_system` makes one of what a person writes
     mbr:a+b+c  mbr:a*8+lead-3        of all their summaries the one most like the others; *8: eight of that model
 """
 
-import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import UserError
+from trainer.errors import UserError, nearest
 from trainer.hub.names import can_be_name, name_and_revision
 from trainer.models.pretrained import load_adapted, load_summarizer
 from trainer.summarizers.base import Summarizer, Summary
@@ -127,8 +126,8 @@ def _check_model(model: str, spec: str) -> None:
     """A folder, or what could be the name of a repository with its owner."""
     name, _ = name_and_revision(model)
     if not name or not (("/" in name and can_be_name(name)) or Path(name).is_dir()):
-        near = difflib.get_close_matches(spec.lower(), [*_EXAMPLES, *(f"{way}:" for way in _WAYS)], n=1, cutoff=0.5)
-        hint = f" did you mean {near[0]!r}?" if near else ""
+        near = nearest(spec, [*_EXAMPLES, *(f"{way}:" for way in _WAYS)])
+        hint = f" did you mean {near!r}?" if near else ""
         raise UserError(f"No system is called {spec!r}{':' if hint else ', and no folder.'}{hint} {_HOW}")
 
 
