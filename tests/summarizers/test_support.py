@@ -11,7 +11,7 @@ from trainer.settings.groups import GenerationSettings
 from trainer.summarizers.base import Summary
 from trainer.summarizers.extracts import extracts
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
-from trainer.summarizers.support import CENTRALITY_WEIGHT, best_supported, centralities
+from trainer.summarizers.support import CENTRALITY_WEIGHT, LEAD_MARGIN, best_supported, centralities
 
 SOURCE = "Anna Vell said two boats sank in the harbour of Ellery on Monday. Nobody was hurt."
 
@@ -62,6 +62,15 @@ def test_probability_and_centrality_are_weighed(scores, chosen):
     gap = CENTRALITY_WEIGHT * (central[2] - central[1])
     candidates = [Summary(text, gap * score * 20, 1, 1, 1) for text, score in zip(texts, scores, strict=True)]
     assert best_supported(candidates, source) is candidates[chosen]
+
+
+@pytest.mark.parametrize(("ahead", "chosen"), [(LEAD_MARGIN * 1.1, 0), (LEAD_MARGIN * 0.9, 1), (-1.0, 1)])
+def test_a_first_sentence_that_is_clearly_ahead_is_the_lead(ahead, chosen):
+    source = "Mrs Vell resigns today. The old boats sank near Ellery. The rain sank the old boats near Ellery."
+    texts = ("Mrs Vell resigns today.", "The old boats sank near Ellery.")
+    candidates = [Summary(text, score, 1, 1, 1) for text, score in zip(texts, (ahead - 1, -1.0), strict=True)]
+    assert best_supported(candidates, source) is candidates[chosen]
+    assert best_supported(candidates[::-1], source) is candidates[chosen]
 
 
 def told_sentences() -> tuple:

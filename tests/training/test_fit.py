@@ -69,3 +69,12 @@ def test_extracted_pairs_are_oracle_sentences_behind_the_pairs_themselves():
 def test_an_article_without_a_word_of_its_reference_gets_no_extracted_pair():
     lone = Split("train", [Example("1", "Rain fell. Wind blew.", "zzz")], dataset="none")
     assert len(with_extracted(lone, 1.0, seed=0).examples) == 1
+
+
+def test_dropout_reaches_every_layer():
+    model, _ = tiny_t5(seed=1, dropout_rate=0.3)
+    batch = {"input_ids": torch.arange(5, 30)[None], "labels": torch.arange(5, 15)[None]}
+    model.train()
+    assert model(**batch).loss != model(**batch).loss
+    set_dropout(model, 0.0)
+    assert model(**batch).loss == model(**batch).loss and model.config.dropout_rate == 0.0

@@ -52,6 +52,8 @@ def build_trainer(
     """
     data, optimisation = settings.data, settings.optimisation
     remember_task(model, tokenizer, data.prefix, data.max_source_length, settings.generation)
+    if optimisation.dropout is not None:
+        set_dropout(model, optimisation.dropout)
     args = training_arguments(settings, len(train.examples))
     plan = Plan.of(settings, len(train.examples), args.world_size)
     tokens = tokenize(train.examples, tokenizer, data)
@@ -96,6 +98,16 @@ def build_trainer(
     for default in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(default)
     return trainer
+
+
+def set_dropout(model: PreTrainedModel, rate: float) -> None:
+    """Changes the dropout of every layer; attention's, which T5 keeps as a number, too."""
+    model.config.dropout_rate = rate
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = rate
+        elif isinstance(getattr(module, "dropout", None), float):
+            module.dropout = rate
 
 
 def fit(
