@@ -1,6 +1,7 @@
 """The card: filled from results.json alone, read by the Hub, honest, and with an example that runs."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -303,6 +304,30 @@ def test_the_example_runs_as_it_stands(folder, card):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("\n")
+
+
+def test_a_model_that_chooses_among_sentences_says_how_it_is_used(tmp_path):
+    save_tiny_t5(tmp_path)
+    results = write_results(tmp_path)
+    record = own(results)
+    chooses = {"choose_from": "sentences", "chosen_by": "support-v2", "sentence_split": "regex-v1"}
+    decoding = {"prefix": "summarize: ", "max_source_length": 448, "batch_size": 8, "max_new_tokens": 80, **chooses}
+    at = results.evaluations.index(record)
+    results.evaluations[at] = replace(record, decoding=decoding)
+    results.save(tmp_path / "results.json")
+    write_card(tmp_path)
+    text = (tmp_path / "README.md").read_text("utf-8")
+    assert "ranks the sentences of the article" in text and "generation_config.json" not in text
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
 
 
 def test_the_example_names_the_repository(folder):

@@ -105,7 +105,9 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
     prefix, max_source_length = decoding.pop("prefix"), decoding.pop("max_source_length")
     decoding.pop("batch_size", None)  # how fast, not what
     candidates = decoding.pop("candidates", 1)  # not transformers' own: `generate` does not choose
-    decoding.pop("chosen_by", None)
+    choose_from = decoding.pop("choose_from", "beams")
+    for name in ("chosen_by", "sentence_split"):
+        decoding.pop(name, None)
     splits = training["splits"]
     return {
         "front_matter": _front_matter(results, own, repo_id).to_yaml(),
@@ -118,8 +120,10 @@ def card_facts(results: Results, repo_id: str | None = None) -> dict[str, Any]:
         "prefix": prefix,
         "max_source_length": max_source_length,
         # What matters most stands first.
-        "decoding": {name: decoding.pop(name) for name in ("max_new_tokens", "num_beams")} | decoding,
+        "decoding": {name: decoding.pop(name) for name in ("max_new_tokens", "num_beams") if name in decoding}
+        | decoding,
         "candidates": candidates,
+        "choose_from": choose_from,
         "number_format": last.number_format,
         "groups": [{"table": results_table(records, markdown=True)} for records in _by_data(results.evaluations)],
         "own_rouge": [
