@@ -34,8 +34,12 @@ ROUGE_NAMES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L", "r
 MANY_UNKNOWN = 0.1
 
 
-def examples() -> list[dict[str, str]]:
-    """The example articles: each with `title`, `article` and `reference`."""
+def examples() -> list[dict[str, Any]]:
+    """The example articles: each with `title`, `article` and `reference`.
+
+    One that shows how a summary goes wrong has `decoding` too: beams, new tokens and length penalty, with which a model
+    that is too small to write does so all the same.
+    """
     return json.loads(EXAMPLES.read_text("utf-8"))
 
 
@@ -396,13 +400,22 @@ def build(serving: Serving, page: gr.Blocks) -> None:
     running = [page.load(respond, **computes)]
     running.append(run.click(lambda: waiting, outputs=[out, why], **at_once).then(respond, **computes))
     for button, example in zip(tries, shown, strict=True):
-        filled = (example["article"], example["reference"], *waiting)
-        fill = button.click(lambda filled=filled: filled, outputs=[article, reference, out, why], **at_once)
+        filled = (example["article"], example["reference"], *waiting, *_settings_of(example))
+        places = [article, reference, out, why, own, *decoding]
+        fill = button.click(lambda filled=filled: filled, outputs=places, **at_once)
         running.append(fill.then(respond, **computes))
     for button in (run, *tries):  # what was under way is not wanted any more
         button.click(None, cancels=running)
     stop.click(_stopped, inputs=[out, why], outputs=[out, why, stop], cancels=running, **at_once)
     own.change(lambda own: [gr.Slider(interactive=not own)] * 3, inputs=own, outputs=decoding, **at_once)
+
+
+def _settings_of(example: dict[str, Any]) -> list[Any]:
+    """The checkbox "as the model's own" and the decoding sliders, as an example wants them."""
+    wanted = example.get("decoding")
+    if wanted is None:
+        return [True, *[gr.skip()] * 3]
+    return [False, *wanted]
 
 
 def _slider(limit: limits.Range, value: float, label: str, info: str | None = None, **options: Any) -> gr.Slider:

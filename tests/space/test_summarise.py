@@ -140,9 +140,10 @@ def test_surrogates_without_a_partner_become_the_replacement_character():
     assert limits.text("a\ud800b\udfffc", "article", 10) == "a\ufffdb\ufffdc"
 
 
-def test_there_are_three_examples():
+def test_there_are_three_examples_and_one_of_how_it_goes_wrong():
     shown = summarise.examples()
-    assert len(shown) == 3
+    assert len(shown) == 4 and [example["title"] for example in shown if "decoding" in example] == [shown[3]["title"]]
+    assert limits.decoding(*shown[3]["decoding"]).keys() == {"num_beams", "max_new_tokens", "length_penalty"}
     for example in shown:
         assert set(example) >= {"title", "article", "reference"}
         assert len(example["title"]) <= 40
