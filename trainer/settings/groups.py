@@ -131,7 +131,6 @@ class ModelSettings(Group):
 class OptimisationSettings(Group):
     """How it is trained."""
 
-<<<<<<< HEAD
     learning_rate: float = setting(3e-4, metavar="LR", gt=0)
     """Peak learning rate (the report: 3e-4 in table 1, 2e-5 in its text; T5's authors: 1e-3, Adafactor)."""
     optimizer: Literal["adamw", "adafactor"] = "adamw"
@@ -154,6 +153,8 @@ class OptimisationSettings(Group):
     """Decoupled weight decay (Loshchilov & Hutter 2019)."""
     label_smoothing: float = setting(0.0, metavar="SHARE", ge=0, le=0.9)
     """Share of the target probability spread over the vocabulary (0.1 in Vaswani et al. 2017)."""
+    dropout: float | None = setting(None, metavar="SHARE", ge=0, le=0.9)
+    """Share of what a layer gives that is set to zero in training; the model's own where left out."""
     precision: Precision = "fp32"
     seed: int = setting(42, ge=0, le=2**32 - 1)
     """Seed of weights, dropout, order of the pairs and bootstrap."""
@@ -161,60 +162,6 @@ class OptimisationSettings(Group):
     """Batch articles of like length together: less padding, quicker steps."""
     early_stopping_patience: int | None = setting(None, metavar="EVALUATIONS", ge=1)
     """Stop when this many evaluations in a row bring no better score; never where left out."""
-=======
-    _argument_group_name = "optimisation"
-
-    learning_rate: float = setting(
-        3e-4,
-        "Peak learning rate (the report: 3e-4 in table 1, 2e-5 in its text; T5's authors: 1e-3, Adafactor).",
-        metavar="LR",
-    )
-    optimizer: Literal["adamw", "adafactor"] = setting(
-        "adamw", "adamw keeps 8 bytes a weight; adafactor almost none, and is what T5 was trained with."
-    )
-    lr_scheduler: Literal["linear", "cosine", "inverse_sqrt", "constant"] = setting(
-        "linear",
-        "How the learning rate goes on after the warm-up: linear and cosine reach 0 at the last step.",
-    )
-    warmup_steps: float = setting(
-        0.0,
-        "Steps in which the learning rate climbs to its peak; below 1 it is a share of all steps.",
-        metavar="STEPS|SHARE",
-    )
-    num_train_epochs: float = setting(1.0, "Passes over the training pairs (the report: 1 or 5).", metavar="EPOCHS")
-    max_steps: int | None = setting(None, "Stop after this many optimizer steps, whatever the epochs.", metavar="STEPS")
-    train_batch_size: int = setting(16, "Pairs in a batch of one process (the report: 8 or 16).", metavar="PAIRS")
-    gradient_accumulation_steps: int = setting(
-        1,
-        "Batches summed before a step; with N a step sees N x --train_batch_size x processes pairs.",
-        metavar="BATCHES",
-    )
-    max_grad_norm: float = setting(
-        1.0, "Gradients longer than this are scaled down to it; 0 turns it off.", metavar="NORM"
-    )
-    weight_decay: float = setting(0.0, "Decoupled weight decay (Loshchilov & Hutter 2019).", metavar="RATE")
-    label_smoothing: float = setting(
-        0.0,
-        "Share of the target probability spread over the vocabulary (0.1 in Vaswani et al. 2017).",
-        metavar="SHARE",
-    )
-    dropout: float | None = setting(
-        None,
-        "Share of what a layer gives that is set to zero in training; the model's own where left out.",
-        metavar="SHARE",
-    )
-    precision: Literal["fp32", "bf16"] = setting(
-        "fp32",
-        "bf16 mixes in bfloat16 where GPU or processor has it, else fp32 with a note. T5 overflows in fp16.",
-    )
-    seed: int = setting(42, "Seed of weights, dropout, order of the pairs and bootstrap.", metavar="N")
-    group_by_length: bool = setting(False, "Batch articles of like length together: less padding, quicker steps.")
-    early_stopping_patience: int | None = setting(
-        None,
-        "Stop when this many evaluations in a row bring no better score; never where left out.",
-        metavar="EVALUATIONS",
-    )
->>>>>>> 6a9cd2a (--dropout: a ranking learns better without; as many articles with their lead as without)
 
     def check(self) -> None:
         if self.warmup_steps >= 1 and self.warmup_steps != int(self.warmup_steps):
@@ -223,12 +170,6 @@ class OptimisationSettings(Group):
             raise UserError(
                 f"--learning_rate is {self.learning_rate}: over 1 nothing is learnt; usual is 1e-5 to 1e-3."
             )
-<<<<<<< HEAD
-=======
-        self._within("label_smoothing", 0, 0.9)
-        self._within("dropout", 0, 0.9)
-        self._within("seed", 0, 2**32 - 1)
->>>>>>> 6a9cd2a (--dropout: a ranking learns better without; as many articles with their lead as without)
 
 
 @group

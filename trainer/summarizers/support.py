@@ -16,8 +16,8 @@ from trainer.summarizers.extractive import TextRank
 
 CHOICE = "support-v2"  # what records call this choice
 # How much a sentence's centrality (log of its TextRank over the mean) counts beside the log-probability of a token, in
-# nats; and how many nats a token the first sentence must be ahead of all others to be taken for the article's lead. Both
-# were chosen for the starter, on 150 XSum validation articles and 60 articles with their lead.
+# nats; and how many nats a token the first sentence must be ahead of all others to be taken for the lead. Both were
+# chosen for the starter, on 150 XSum validation articles and 60 articles with their lead.
 CENTRALITY_WEIGHT = 5.0
 LEAD_MARGIN = 0.08
 
