@@ -42,6 +42,11 @@ def test_whole_sentences(sentence, whole):
         ("• Two boats sank off Dover.", "Two boats sank off Dover."),
         ("- Two boats sank off Dover.", "Two boats sank off Dover."),
         ("-3 degrees were measured in Dover.", "3 degrees were measured in Dover."),
+        (
+            "Media playback is unsupported on your device 12 January 2015 Last updated at 22:04 GMT The boats sank.",
+            "The boats sank.",
+        ),
+        ("Media playback is a term of the trade.", "Media playback is a term of the trade."),
         ("iPhones sold well in Dover.", "iPhones sold well in Dover."),
     ],
 )

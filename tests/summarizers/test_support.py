@@ -64,8 +64,8 @@ def test_probability_and_centrality_are_weighed(scores, chosen):
     assert best_supported(candidates, source) is candidates[chosen]
 
 
-@pytest.mark.parametrize(("ahead", "chosen"), [(LEAD_MARGIN * 1.1, 0), (LEAD_MARGIN * 0.9, 1), (-1.0, 1)])
-def test_a_first_sentence_that_is_clearly_ahead_is_the_lead(ahead, chosen):
+@pytest.mark.parametrize(("ahead", "chosen"), [(0.1, 0), (-LEAD_MARGIN * 0.9, 0), (-LEAD_MARGIN * 1.1, 1)])
+def test_a_first_sentence_is_the_lead_unless_another_is_clearly_ahead(ahead, chosen):
     source = "Mrs Vell resigns today. The old boats sank near Ellery. The rain sank the old boats near Ellery."
     texts = ("Mrs Vell resigns today.", "The old boats sank near Ellery.")
     candidates = [Summary(text, score, 1, 1, 1) for text, score in zip(texts, (ahead - 1, -1.0), strict=True)]

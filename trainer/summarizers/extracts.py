@@ -15,6 +15,11 @@ _CONNECTIVE = re.compile(
     r"(?=[A-Za-z0-9£$€])"
 )
 _ASIDE = re.compile(r" \([^()]{1,80}\)")
+# What a copied web page puts in front of a text's first sentence.
+_FURNITURE = re.compile(
+    r"(?:Media playback is (?:un|not )supported on (?:your|this) device|Image (?:copyright|caption) \S+"
+    r"|(?:\d{1,2} \w+ \d{4} )?Last updated at \d\d:\d\d (?:GMT|BST)) "
+)
 _LABEL = re.compile(r"[•·*–—-] ?(?=\w)")
 
 
@@ -45,11 +50,14 @@ def is_whole(sentence: str) -> bool:
 
 
 def tidied(sentence: str) -> str:
-    """A sentence without its bullet, its first "But" or "However," and its asides in brackets.
+    """A sentence without page furniture and bullet before it, its first "But" or "However," and asides in brackets.
 
     Only words are left out and the first letter is made a capital, so what it says is what the article says.
     """
-    text = _LABEL.sub("", sentence, count=1) if _LABEL.match(sentence) else sentence
+    text = sentence
+    while furniture := _FURNITURE.match(text):
+        text = text[furniture.end() :]
+    text = _LABEL.sub("", text, count=1) if _LABEL.match(text) else text
     text = _ASIDE.sub("", text)
     text = _CONNECTIVE.sub("", text, count=1) if _CONNECTIVE.match(text) else text
     return text[:1].upper() + text[1:] if text != sentence else sentence

@@ -16,10 +16,11 @@ from trainer.summarizers.extractive import TextRank
 
 CHOICE = "support-v2"  # what records call this choice
 # How much a sentence's centrality (log of its TextRank over the mean) counts beside the log-probability of a token, in
-# nats; and how many nats a token the first sentence must be ahead of all others to be taken for the lead. Both were
-# chosen for the starter, on 150 XSum validation articles and 60 articles with their lead.
+# nats; and by how many nats a token another sentence must be more probable than the first, for the first not to be taken
+# for the lead. Both were chosen for the starter: the weight by ROUGE on 150 XSum validation articles, the lead so that of
+# 60 articles with their lead nineteen in twenty keep it.
 CENTRALITY_WEIGHT = 5.0
-LEAD_MARGIN = 0.08
+LEAD_MARGIN = 0.1
 
 
 def best_supported(candidates: Sequence[Summary], source: str) -> Summary:
@@ -28,7 +29,7 @@ def best_supported(candidates: Sequence[Summary], source: str) -> Summary:
     1. the limit of tokens has not cut it off;
     2. joined from the fewest places of the article (`trainer.metrics.copied`), none and one alike;
     3. the fewest numbers, dates and names that the article lacks (`trainer.metrics.facts`);
-    4. it is from the article's first sentence, and the model finds it clearly the most probable a token: there a news
+    4. it is from the article's first sentence, and the model finds no other clearly more probable a token: there a news
        article says what happened, if its lead was not cut off, as XSum's are;
     5. the mean log-probability of its tokens, where the system gives one, and how central the sentence is that most of
        it was copied from (`centralities`), together;
@@ -54,7 +55,7 @@ def best_supported(candidates: Sequence[Summary], source: str) -> Summary:
         origin = max(places, key=lambda runs: sum(run.length for run in runs), default=None)
         weight = central[origin[0].sentence] if origin else min(central, default=0.0)
         others = max(scores[:number] + scores[number + 1 :])
-        leads = origin is not None and origin[0].sentence == 0 and score - others > LEAD_MARGIN
+        leads = origin is not None and origin[0].sentence == 0 and score > others - LEAD_MARGIN
         pairs = ngrams(words_of(summary.text), 2)
         overlap = sum(pair in bigrams for pair in pairs) / len(pairs) if pairs else 0.0
         facts = len(unsupported(summary.text, article))
