@@ -131,7 +131,8 @@ def test_every_kind_from_the_hub(folders, adapter, tmp_path):
         shas["lora"] = hub.put("model", "ada/lora", files)
         config = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForSeq2SeqLM": "own.Model"}}
         code = f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()"
-        hub.put("model", "ada/code", {"config.json": json.dumps(config).encode(), "own.py": code.encode()})
+        files = {"config.json": json.dumps(config), "own.py": code, "model.safetensors": "never read", "vocab.txt": "a"}
+        hub.put("model", "ada/code", {name: text.encode() for name, text in files.items()})
         specs = {f"ada/{name}": str(folder) for name, folder in folders.items()}
         specs |= {"ada/old@v1": str(old), "lora:ada/lora": f"lora:{adapter[1]}"}
         specs |= {"ensemble:ada/t5+ada/t5-v1.1": f"ensemble:{folders['t5']}+{folders['t5-v1.1']}"}

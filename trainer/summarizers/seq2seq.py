@@ -228,7 +228,7 @@ class Seq2SeqSummarizer:
         number = self.generation.num_return_sequences
         several = {"candidates": number} if number > 1 else {}
         if self.chooses:
-            several["chosen_by"] = CHOICE
+            several |= {"choose_from": "beams", "chosen_by": CHOICE}
         return reading | _ALWAYS_STATED | chosen | several
 
     def _tokenize(self, sources: list[str]) -> tuple[list[list[int]], list[int]]:
