@@ -46,10 +46,8 @@ class TestRebuilt:
         for name in pictures(results):
             assert (record.with_suffix("") / f"{name}.svg").is_file()
 
-    @pytest.mark.parametrize("record", sorted(RECORDS.glob("*.json")) or [None], ids=lambda path: path and path.stem)
-    def test_readme_shows_the_shipped_records(self, record):
-        if record is None:
-            pytest.skip("no evaluation has been committed yet")
+    def test_readme_shows_the_shipped_record_of_xsum(self):
+        record = RECORDS / "xsum.json"
         assert markdown_table(score_table(Results.load(record))) in (ROOT / "README.md").read_text("utf-8")
 
     def test_a_figure_that_changes_changes_the_report(self, results):
