@@ -35,9 +35,10 @@ def test_a_table_for_each_kind():
 def test_the_committed_reading_is_whole(capsys):
     record = json.loads(RECORD.read_text("utf-8"))
     rows = record["judgements"]
-    systems = {row["system"] for row in rows}
-    articles = {row["article"] for row in rows}
-    assert len(rows) == len(systems) * len(articles) == len({(row["system"], row["article"]) for row in rows})
+    assert len(rows) == 600 == len({(row["system"], row["article"]) for row in rows})
+    for kind in ("with lead", "without lead"):
+        of_kind = [row for row in rows if row["kind"] == kind]
+        assert len({row["article"] for row in of_kind}) == 60 and len({row["system"] for row in of_kind}) == 5
     assert {row[question] for row in rows for question in QUESTIONS} == {0, 1}
     main([str(RECORD)])
     assert capsys.readouterr().out.strip() == reading_tables(rows)
