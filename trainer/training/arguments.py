@@ -5,6 +5,7 @@ import os
 import torch
 from transformers import Seq2SeqTrainingArguments
 
+from trainer.errors import UserError
 from trainer.runtime.hardware import has_bf16
 from trainer.settings.training import Settings
 from trainer.training.plan import Plan
@@ -19,8 +20,24 @@ SCHEDULES = {
 OPTIMIZERS = {"adamw": "adamw_torch_fused", "adafactor": "adafactor"}
 
 
+# Variables by which `accelerate launch`, or a shell, has accelerate train in another way than the settings say.
+# (Precision and gradient accumulation, which it can set too, are overruled by the Trainer's arguments.)
+OTHER_WAYS = (
+    "ACCELERATE_USE_DEEPSPEED",
+    "ACCELERATE_USE_FSDP",
+    "ACCELERATE_USE_MEGATRON_LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG",
+    "ACCELERATE_DYNAMO_BACKEND",
+)
+
+
 def training_arguments(settings: Settings, n_train: int) -> Seq2SeqTrainingArguments:
-    """The settings in transformers' words."""
+    """The settings in transformers' words.
+
+    Raises:
+        UserError: the environment asks accelerate to train in another way than the settings say.
+    """
+    check_environment()
     optimisation = settings.optimisation
     gpu = torch.cuda.is_available()
     plan = Plan.of(settings, n_train, int(os.environ.get("WORLD_SIZE", "1")))
@@ -64,11 +81,24 @@ def training_arguments(settings: Settings, n_train: int) -> Seq2SeqTrainingArgum
         dataloader_pin_memory=gpu,
         ddp_find_unused_parameters=False,
     )
+    # transformers lets ACCELERATE_MIXED_PRECISION decide where bf16 is False.
+    args.mixed_precision = "bf16" if args.bf16 else "no"
     if args.n_gpu > 1:
         # One process drives one GPU: transformers would split each batch over all of them (DataParallel), slower and
         # with other results. torchrun uses them all.
         args._n_gpu = 1
     return args
+
+
+def check_environment() -> None:
+    """Raises `UserError` where a variable of `OTHER_WAYS` is on."""
+    for name in OTHER_WAYS:
+        value = os.environ.get(name, "")
+        if value.lower() not in ("", "no", "false", "0"):
+            raise UserError(
+                f"{name} is {value} in the environment (accelerate launch sets it), so accelerate would train in "
+                f"another way than the settings, and the record of them, say: unset {name}, or start with torchrun."
+            )
 
 
 def use_bf16(settings: Settings) -> bool:

@@ -24,7 +24,7 @@ from trainer.models.load import count_weights
 from trainer.models.task import remember_task
 from trainer.runtime.sizes import spoken_size
 from trainer.settings.training import Settings
-from trainer.training.arguments import training_arguments, use_bf16
+from trainer.training.arguments import training_arguments
 from trainer.training.callbacks import MetricsFile, ProgressLines, Schedule
 from trainer.training.checkpoints import TRAINER_STATE, TrainingRun, best_step, is_last, read_notes, step_of
 from trainer.training.forecast import forecast
@@ -121,6 +121,7 @@ def fit(
     """Trains to the last step from wherever the run stands, and writes down which checkpoint is the best.
 
     Raises:
+        UserError: the run was computed in another precision so far, or the disk is too small.
         Stopped: the loss is no longer a number. (What a full disk or memory raise, `explained` turns into sentences.)
     """
     last = run.last_checkpoint
@@ -131,7 +132,9 @@ def fit(
         check_disk(settings, run, count_weights(model))
         done = step_of(last) if last else 0
         if last is not None:
-            trainer.seconds_before = read_notes(last)["seconds"]
+            notes = read_notes(last)
+            trainer.seconds_before = notes["seconds"]
+            check_precision(trainer.precision, notes.get("precision", trainer.precision), run)
             if (best := best_step(last)) is not None:
                 run.intact_checkpoint(best)  # the model is going to be made from it: better to know it now
         if first:
@@ -151,7 +154,7 @@ def fit(
 
 def training_record(trainer: SummarizationTrainer, plan: Plan) -> dict[str, Any]:
     """What training did, for trained.json, results.json and the card; JSON values only."""
-    settings, state = trainer.settings, trainer.state
+    settings, state, device = trainer.settings, trainer.state, trainer.args.device
     losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
     evaluations = [
         {name.removeprefix("eval_"): value for name, value in entry.items()}
@@ -174,9 +177,19 @@ def training_record(trainer: SummarizationTrainer, plan: Plan) -> dict[str, Any]
         "last_loss": losses[-1] if losses else None,
         "evaluations": evaluations,
         "parameters": count_weights(trainer.model),
-        "precision": "bf16" if use_bf16(settings) else "fp32",
-        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
+        "precision": trainer.precision,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
+
+
+def check_precision(now: str, before: str, run: TrainingRun) -> None:
+    """Raises `UserError` where the run was computed in another precision so far, as on a machine without bfloat16."""
+    if now != before:
+        raise UserError(
+            f"The run in {run.folder} has computed in {before} so far, and would go on in {now} here: a mixture that "
+            f"no record would tell. Go on where {before} is to be had, choose another --output_dir, or begin anew with "
+            "--from_start."
+        )
 
 
 def check_disk(settings: Settings, run: TrainingRun, weights: int) -> None:

@@ -61,6 +61,12 @@ class SummarizationTrainer(Seq2SeqTrainer):
         """Wall-clock seconds of training so far, those before a resume included."""
         return self.seconds_before + time.monotonic() - self.began
 
+    @property
+    def precision(self) -> str:
+        """What the steps are really computed in, whatever was asked for: fp32 or bf16."""
+        mixed = self.accelerator.mixed_precision
+        return "fp32" if mixed == "no" else mixed
+
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
         return self.sampler
 
@@ -161,7 +167,7 @@ class SummarizationTrainer(Seq2SeqTrainer):
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.is_world_process_zero():
-                seal(folder, seconds=self.seconds, step=self.state.global_step)
+                seal(folder, seconds=self.seconds, step=self.state.global_step, precision=self.precision)
                 rotate(self.run.folder, self.settings.run.save_total_limit, self.state.best_global_step)
         except BaseException:
             if self.is_world_process_zero() and not (folder / MANIFEST).is_file():
