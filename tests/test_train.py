@@ -129,6 +129,13 @@ def test_the_kept_model_is_the_best_checkpoint(smoke):
     assert all(torch.equal(kept[name], finished[name]) for name in kept)
 
 
+def test_a_console_without_the_characters_ends_no_run(tmp_path):
+    argv = [sys.executable, str(TRAIN), *QUICK, "--max_steps", "1", "--output_dir", "run"]
+    done = type_in(argv, tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Model, results and card are in run" in done.stdout
+
+
 def test_started_again_a_finished_run_says_so(smoke, tmp_path, capsys):
     folder = shutil.copytree(smoke[0], tmp_path / "run")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

@@ -10,6 +10,7 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from trainer.errors import Stopped, UserError
+from trainer.runtime.console import steady_output
 from trainer.settings.evaluation import EvalSettings
 
 
@@ -31,6 +32,7 @@ def score(settings: EvalSettings) -> None:
         raise Stopped("No system could be scored: the reasons stand above.")
 
 
+@steady_output()
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 2 for something wrong in what was asked or given, 1 for something that went wrong on the way."""
     try:

@@ -19,9 +19,11 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from trainer.errors import UserError
+from trainer.runtime.console import steady_output
 from trainer.settings.pretraining import PretrainSettings, parse
 
 
+@steady_output()
 def main(argv: list[str] | None = None) -> int:
     """The story: settings → vocabulary → text → model → steps → finished model."""
     try:

@@ -11,6 +11,7 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from trainer.errors import Stopped, UserError
+from trainer.runtime.console import steady_output
 from trainer.settings.training import Settings
 
 
@@ -90,6 +91,7 @@ def publish(folder: Path, repo_id: str, private: bool) -> None:
         raise Stopped(str(error)) from error
 
 
+@steady_output()
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 2 for something wrong in what was asked or given, 1 for something that went wrong on the way."""
     try:
