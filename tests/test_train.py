@@ -133,7 +133,7 @@ def test_a_console_without_the_characters_ends_no_run(tmp_path):
     argv = [sys.executable, str(TRAIN), *QUICK, "--max_steps", "1", "--output_dir", "run"]
     done = type_in(argv, tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Model, results and card are in run" in done.stdout
+    assert "? 100 on smoke/test.jsonl" in done.stdout and "Model, results and card are in" in done.stdout
 
 
 def test_started_again_a_finished_run_says_so(smoke, tmp_path, capsys):
