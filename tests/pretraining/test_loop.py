@@ -117,8 +117,11 @@ def test_a_run_starts_with_a_given_models_weights_and_vocabulary(tmp_path, recip
     model = AutoModelForSeq2SeqLM.from_pretrained(second / "model")
     assert not torch.equal(model.state_dict()["shared.weight"], given["shared.weight"])
     assert model.config.dropout_rate == 0.1
-    assert pretrain.main([*again, "--d_model", "48", "--output_dir", str(tmp_path / "third")]) == 2
+    assert pretrain.main([*again, "--d_model", "16", "--output_dir", str(tmp_path / "third")]) == 2
     assert "but the settings say" in capsys.readouterr().err
+    larger = ["--d_model", "48", "--num_layers", "3", "--max_steps", "1", "--output_dir", str(tmp_path / "fourth")]
+    assert pretrain.main([*again, *larger]) == 0
+    assert torch.load(tmp_path / "fourth" / "checkpoint.pt", weights_only=True)["shape"]["d_model"] == 48
     assert pretrain.main(flags(recipe, second, "--model", str(tmp_path / "nowhere"))) == 2
     assert "no config.json is there" in capsys.readouterr().err
 

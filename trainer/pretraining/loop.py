@@ -65,7 +65,9 @@ def model_to_pretrain(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5F
         try:
             return grow(model, config)
         except ValueError as error:
-            raise UserError(f"model {settings.model} is of {shape}: {error}") from error
+            raise UserError(
+                f"model {settings.model} is of {shape}, but the settings say {settings.shape()}: {error}"
+            ) from error
     config = T5Config(
         vocab_size=len(tokenizer),
         d_model=settings.d_model,
