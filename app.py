@@ -9,7 +9,9 @@ a revision of a model on the Hub, on another port:
 """
 
 import argparse
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -37,6 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     try:
         serving = Serving(_model(options.model, options.revision), options.revision, prepare=warm)
+        if reason := _why_not_served(options.host, options.port):
+            print(f"app.py: {reason}", file=sys.stderr)
+            return 1
         demo = page.build(serving)
         # Importing torch takes seconds of processor time: the page opens first.
         demo.launch(
@@ -52,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"app.py: the page can't be served on port {options.port}: {error}", file=sys.stderr)
+        reason = error.strerror or "no port is free where it looks"  # Gradio's own sentence names no flag of ours
+        print(f"app.py: the page can't be served: {reason}. Name a free port with --port.", file=sys.stderr)
         return 1
     return 0
 
@@ -91,6 +97,26 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be a whole number from 1 to 65535")
     return int(text)
+
+
+def _why_not_served(host: str | None, port: int | None) -> str | None:
+    """What keeps the page from being served there, by the name that was typed; None where nothing does.
+
+    Gradio, asked to listen there, would say in every case that it finds no free port.
+    """
+    name, address = ("--host", host) if host else ("GRADIO_SERVER_NAME", os.environ.get("GRADIO_SERVER_NAME", ""))
+    address = address or "127.0.0.1"
+    try:
+        socket.create_server((address, port or 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET).close()
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            return f"{name} is {address!r}: this machine has no such address. Without it the page is at 127.0.0.1."
+        reason = "a program listens there already" if error.errno == errno.EADDRINUSE else error.strerror
+        return (
+            f"the page can't be served on port {port}: {reason}. "
+            "Give another --port, or leave it out for the first free one."
+        )
+    return None
 
 
 def _model(name: str, revision: str | None) -> str:

@@ -1,6 +1,7 @@
 """The HTTP interface of `python app.py`, really started, through Gradio's own client; and its command line."""
 
 import json
+import re
 import socket
 import time
 
@@ -171,4 +172,19 @@ def test_ports(capsys):
         taken.listen()
         port = taken.getsockname()[1]
         assert app.main(["--port", str(port)]) == 1
-    assert f"can't be served on port {port}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"can't be served on port {port}: a program listens there already. Give another --port" in said
+    assert "GRADIO" not in said and "launch()" not in said and "server_port" not in said
+
+
+def test_an_address_that_this_machine_lacks_is_told_by_its_flag(capsys):
+    assert app.main(["--host", "192.0.2.1", "--port", "8765"]) == 1  # RFC 5737: of no machine
+    assert "--host is '192.0.2.1': this machine has no such address" in capsys.readouterr().err
+
+
+def test_advice_about_a_summary_names_only_what_a_caller_can_change(client):
+    endpoint = client.view_api(return_format="dict")["named_endpoints"]["/attribute"]
+    known = {one["parameter_name"] for one in endpoint["parameters"]}
+    with pytest.raises(AppError, match="Shorten it") as error:
+        client.predict("Words.", "long " * 1000, api_name="/attribute")
+    assert set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", str(error.value))) <= known

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from tests.tiny import save_tiny_t5
+from trainer.eval import main as score
 from trainer.models.load import load_model
 from trainer.runtime.environment import environment
 from trainer.runtime.hardware import has_bf16
@@ -174,6 +175,16 @@ def test_a_finished_run_takes_a_new_licence_and_refuses_a_language_that_is_none_
     assert "of the training texts read as en (100%)" in capsys.readouterr().err
 
 
+def test_push_only_says_which_folder_it_needs(smoke, tmp_path, capsys):
+    assert main(["--push_only", str(smoke[0])]) == 2
+    assert f"that is a run. Its finished model is in {smoke[0] / 'model'}" in capsys.readouterr().err
+    pairs = str(ROOT / "trainer" / "recipes" / "smoke" / "test.jsonl")
+    assert score(["--systems", "lead-1", "--test_file", pairs, "--output_dir", str(tmp_path / "eval")]) == 0
+    capsys.readouterr()
+    assert main(["--push_only", str(tmp_path / "eval")]) == 2
+    assert "that is an evaluation, which holds no model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -190,6 +201,33 @@ def test_what_is_wrong_ends_in_a_sentence(argv, said, tmp_path, capsys):
     assert main([*argv, "--output_dir", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error
+
+
+def test_a_mended_command_works_in_the_same_folder(tmp_path, capsys, monkeypatch):
+    """After an error in the data and one in the model; then from where the files were moved to, and with others."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "validation"):
+        text = (ROOT / "trainer" / "recipes" / "smoke" / f"{name}.jsonl").read_text("utf-8")
+        Path(f"{name}.jsonl").write_text(text.replace('"document":', '"body":'), "utf-8")
+    argv = [*QUICK, "--no_baselines", "--output_dir", "run"]
+    files = ["--train_file", "train.jsonl", "--validation_file", "validation.jsonl"]
+    assert main([*argv, *files]) == 2
+    assert "--source_column" in capsys.readouterr().err
+    assert main([*argv, *files, "--source_column", "body", "--model", "./nothing"]) == 2
+    assert "./nothing is no folder here" in capsys.readouterr().err
+    argv += ["--source_column", "body"]
+    assert main([*argv, *files]) == 0, capsys.readouterr().err
+    Path("moved").mkdir()
+    for name in ("train", "validation"):
+        shutil.copy(f"{name}.jsonl", "moved")
+    capsys.readouterr()
+    files = ["--train_file", "moved/train.jsonl", "--validation_file", "moved/validation.jsonl"]
+    assert main([*argv, *files]) == 0
+    assert "This run is finished" in capsys.readouterr().out
+    lines = Path("moved/train.jsonl").read_text("utf-8").splitlines(keepends=True)
+    Path("moved/train.jsonl").write_text("".join(lines[1:]), "utf-8")
+    assert main([*argv, *files]) == 2
+    assert "The train pairs are not those that the run" in capsys.readouterr().err
 
 
 def test_a_bad_row_stops_or_is_counted(tmp_path, capsys):

@@ -42,6 +42,8 @@ def train(settings: Settings) -> None:
             repo_id = check_push(settings.hub, settings.model.name, settings.data.name)
 
         if run.finished:
+            if processes.first and run.names_other_files(settings.data):
+                run.check_data({name: load_split(settings.data, name).fingerprint for name in ("train", "validation")})
             processes.say(f"\nThis run is finished; its model is in {run.model}. To train anew, add --from_start.")
             if processes.first:
                 update_card(run.model, settings.hub)
@@ -52,7 +54,7 @@ def train(settings: Settings) -> None:
                 if settings.hub.language is not None:  # a wrong one is told before the training, not after it
                     language_of(splits["train"].examples, settings.hub.language)
                 texts = [text for pair in splits["train"].examples for text in (pair.source, pair.target)]
-                model, tokenizer, revision = start_model(settings, run.folder / "vocabulary", texts)
+                model, tokenizer, revision = start_model(settings, run.vocabulary, texts)
             processes.share_cores(model.num_parameters())
             notes = [note for split in splits.values() for note in split.notes()] + leakage_notes(*splits.values())
             notes += wordless_notes(*(split for name, split in splits.items() if name != "train"))
@@ -70,13 +72,29 @@ def train(settings: Settings) -> None:
 
 
 def push_only(settings: Settings) -> None:
-    """Publishes a folder that an earlier run finished."""
+    """Publishes a folder that an earlier run finished.
+
+    Raises:
+        UserError: it is none, or the Hub says no before anything is sent.
+    """
     from trainer.publishing.card import update_card
     from trainer.publishing.publish import check_push
     from trainer.scoring.records import Results
 
     folder = settings.hub.push_only
-    base, _, dataset = Results.load(folder / "results.json").training["system"].partition("-finetuned-")
+    if (folder / "model" / "results.json").is_file() and not (folder / "config.json").is_file():
+        raise UserError(
+            f"--push_only is {folder}: that is a run. Its finished model is in {folder / 'model'}: name that."
+        )
+    if not folder.is_dir() or not (folder / "results.json").is_file():
+        raise UserError(f"--push_only is {folder}: there is no results.json, so no training has finished there.")
+    trained = Results.load(folder / "results.json").training
+    if "system" not in trained:
+        raise UserError(
+            f"--push_only is {folder}: that is an evaluation, which holds no model. Name the finished model of a "
+            "training, <output_dir>/model."
+        )
+    base, _, dataset = trained["system"].partition("-finetuned-")
     repo_id = check_push(settings.hub, base, dataset)
     update_card(folder, settings.hub)
     publish(folder, repo_id, settings.hub.private)

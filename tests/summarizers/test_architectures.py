@@ -1,7 +1,10 @@
 """Encoder–decoders of several families, adapters and shared halves, read as they were trained to read."""
 
 import json
+import os
 import pickle
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,8 +17,11 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, EncoderDecoderMod
 from tests.architectures import FAMILIES, save_bart, save_bert2bert, save_pegasus
 from tests.summarizers.texts import ARTICLES, BEAMS
 from trainer.errors import UserError
+from trainer.models.load import load_model
 from trainer.models.pretrained import load_summarizer, positions
+from trainer.settings.base import ROOT
 from trainer.summarizers.systems import parse_system
+from trainer.train import main as train_main
 
 PREFIX = {"t5": "summarize: ", "t5-v1.1": "summarize: "}
 
@@ -258,6 +264,19 @@ class TestAdapters:
         (tmp_path / "adapter_config.json").write_text(json.dumps(about | {"base_model_name_or_path": "./gone"}))
         with pytest.raises(UserError, match=r"\./gone is no folder"):
             parse_system(f"lora:{tmp_path}")
+
+    def test_training_from_one_says_how_to_merge_it_and_that_works(self, adapter, tmp_path, capsys):
+        argv = ["--recipe", "smoke", "--output_dir", str(tmp_path / "run"), "--model"]
+        assert train_main([*argv, str(adapter[1])]) == 2
+        said = capsys.readouterr().err
+        assert f"{adapter[1]} is an adapter" in said
+        python, *words = shlex.split(said.strip().splitlines()[-1])
+        assert python == "python"
+        subprocess.run([sys.executable, *words], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+        merged = parse_system(str(tmp_path / f"{adapter[1].name}-merged"), generation=BEAMS).summarize(ARTICLES)
+        own = parse_system(f"lora:{adapter[1]}", generation=BEAMS).summarize(ARTICLES)
+        assert [summary.text for summary in merged] == [summary.text for summary in own]
+        load_model(tmp_path / f"{adapter[1].name}-merged")  # as --model does
 
     def test_an_adapter_that_lacks_some_of_its_weights_is_refused(self, adapter, tmp_path):
         (tmp_path / "adapter_config.json").write_bytes((adapter[1] / "adapter_config.json").read_bytes())

@@ -123,6 +123,7 @@ def test_a_run_goes_on_only_with_its_own_settings(tmp_path, capsys):
     folder = tmp_path / "run"
     run = TrainingRun.open(settings_for(folder, "--seed", "1"))
     run.check_data({"train": "aa", "validation": "bb"})
+    seal(fake_checkpoint(folder, 2))
     assert TrainingRun.open(settings_for(folder, "--seed", "1", "--push", "--save_every", "7")) == run
     with pytest.raises(UserError) as error:
         TrainingRun.open(settings_for(folder, "--seed", "2", "--num_beams", "4"), processes=2)
@@ -148,7 +149,41 @@ def test_a_run_goes_on_only_with_its_own_settings(tmp_path, capsys):
     assert (tmp_path / "run.old-2" / "settings.json").is_file()
 
 
+def test_a_folder_in_which_nothing_was_trained_is_taken_over(tmp_path):
+    run = TrainingRun.open(settings_for(tmp_path, "--seed", "1"))
+    run.check_data({"train": "aa", "validation": "bb"})
+    run.vocabulary.mkdir()
+    fake_checkpoint(tmp_path, 3)  # cut short, so there is nothing to go on from
+    run = TrainingRun.open(settings_for(tmp_path, "--seed", "2"), processes=2)
+    assert not run.vocabulary.exists(), "it may be of other texts"
+    run.check_data({"train": "cc", "validation": "bb"})
+    seal(fake_checkpoint(tmp_path, 3))
+    with pytest.raises(UserError, match="--seed: 2 -> 1"):
+        TrainingRun.open(settings_for(tmp_path, "--seed", "1"), processes=2)
+    with pytest.raises(UserError, match="The train pairs are not those"):
+        run.check_data({"train": "aa", "validation": "bb"})
+
+
+def test_files_of_pairs_are_known_by_their_texts_wherever_they_lie(tmp_path):
+    def named(train: str):
+        return settings_for(tmp_path / "run", "--train_file", train, "--validation_file", "held_out.jsonl")
+
+    run = TrainingRun.open(named("pairs.jsonl"))
+    run.check_data({"train": "aa", "validation": "bb"})
+    seal(fake_checkpoint(run.folder, 3))
+    assert not run.names_other_files(named("pairs.jsonl").data)
+    elsewhere = named("/elsewhere/pairs.jsonl")
+    assert TrainingRun.open(elsewhere).last_checkpoint.name == "checkpoint-3"
+    assert run.names_other_files(elsewhere.data)
+    with pytest.raises(UserError, match=r"--train_file: .*pairs.jsonl.* -> null"):
+        TrainingRun.open(settings_for(tmp_path / "run", "--dataset", "EdinburghNLP/xsum"))
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "mine" / "vocabulary").mkdir(parents=True)
+    with pytest.raises(UserError, match="no run of this trainer's"):
+        TrainingRun.open(settings_for(tmp_path / "mine"))
+    assert (tmp_path / "mine" / "vocabulary").is_dir()
     seal(fake_checkpoint(tmp_path, 3))
     with pytest.raises(UserError, match="no run of this trainer's"):
         TrainingRun.open(settings_for(tmp_path))

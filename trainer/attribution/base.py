@@ -112,8 +112,7 @@ def read_target(tokenizer: PreTrainedTokenizerBase, summary: str, *, max_target_
         raise UserError("The summary is empty: there is nothing to explain.")
     if len(ids) > max_target_length:
         raise UserError(
-            f"The summary has {len(ids)} tokens: at most {max_target_length} can be explained at once. "
-            "Shorten it, or raise max_target_length."
+            f"The summary has {len(ids)} tokens: at most {max_target_length} can be explained at once. Shorten it."
         )
     return ids
 

@@ -62,14 +62,14 @@ def collect_examples(
 
 
 def _example(values: Mapping[str, Any], data: DataSettings, number: int) -> Example:
-    source = _text(values, data.source_column)
-    target = _text(values, data.target_column)
+    source = _text(values, data.source_column, "source_column")
+    target = _text(values, data.target_column, "target_column")
     return Example(_id(values.get(data.id_column), data.id_column, number), source, target)
 
 
-def _text(values: Mapping[str, Any], column: str) -> str:
+def _text(values: Mapping[str, Any], column: str, option: str) -> str:
     if column not in values:
-        raise Bad(f"no column {unknown_name(column, list(values))}")
+        raise Bad(f"no column {unknown_name(column, list(values))}; --{option} names another")
     value = values[column]
     if value is None:
         raise Bad(f"column {column!r} is null, not text")

@@ -48,9 +48,17 @@ def load_model(
     tokenizer to use in place of the model's own.
 
     Raises:
-        UserError: it can't be had, is not a T5, lacks its tokenizer, or its weights are broken or incomplete.
+        UserError: it can't be had, is an adapter or not a T5, lacks its tokenizer, or its weights are broken or
+            incomplete.
     """
     folder, commit = fetch_model(name_or_folder, revision)
+    if is_adapter(folder):
+        merged = f"{Path(name_or_folder).name}-merged"
+        raise UserError(
+            f"{name_or_folder} is an adapter, which changes another model, and a whole model is needed here. Merge the "
+            f"two (in the folder of this project, with peft installed), then name {merged}:\n"
+            f'  python -c "from trainer.models.pretrained import merge; merge({str(name_or_folder)!r}, {merged!r})"'
+        )
     config = read_pretrained_config(folder, name_or_folder)
     if config.model_type not in T5_FAMILY:
         raise UserError(
@@ -158,6 +166,11 @@ def build_model(
 def count_weights(model: torch.nn.Module) -> int:
     """How many numbers the model has to learn; tied ones count once."""
     return sum(weight.numel() for weight in model.parameters())
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a fetched model is no model but an adapter of one."""
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
 
 
 def read_pretrained_config(folder: Path, name: str | Path) -> PretrainedConfig:

@@ -14,7 +14,14 @@ from transformers import AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedMode
 
 from trainer.errors import UserError
 from trainer.hub.fetch import fetch_model
-from trainer.models.load import T5_FAMILY, read_pretrained_config, read_tokenizer, read_weights, refuse_incomplete
+from trainer.models.load import (
+    T5_FAMILY,
+    is_adapter,
+    read_pretrained_config,
+    read_tokenizer,
+    read_weights,
+    refuse_incomplete,
+)
 from trainer.models.task import Task, task_of
 
 # A tokenizer that knows no limit says 1e30.
@@ -46,7 +53,7 @@ def load_pretrained(
         UserError: it can't be had, is not of that class, or its weights are broken, unsafe or incomplete.
     """
     folder, commit = fetch_model(name_or_folder, revision)
-    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+    if is_adapter(folder):
         raise UserError(f"{name_or_folder} is an adapter, not a model: write lora:{name_or_folder}.")
     config = read_pretrained_config(folder, name_or_folder)
     if type(config) not in auto._model_mapping:
@@ -117,6 +124,13 @@ def load_adapted(adapter: str | Path, revision: str | None = None) -> Pretrained
     model = adapted.merge_and_unload()
     model.name_or_path = model.config._name_or_path = str(adapter)
     return Pretrained(model.eval(), found.tokenizer, commit)
+
+
+def merge(adapter: str | Path, folder: str | Path) -> None:
+    """Saves what `load_adapted` gives, model and tokenizer, as a whole model in a folder."""
+    found = load_adapted(adapter)
+    found.model.save_pretrained(folder)
+    found.tokenizer.save_pretrained(folder)
 
 
 def _tie_halves(model: PreTrainedModel, missing: list[str]) -> list[str]:

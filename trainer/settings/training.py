@@ -102,14 +102,21 @@ HARMLESS = {
     if cls is HubSettings or item.metadata.get("harmless")
 }
 
+# Of these the texts count, not the path (TrainingRun.check_data).
+DATA_FILES = ("train_file", "validation_file")
+
 
 def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[str]:
-    """What would make a resumed run another run: lines of `--name: old -> new`, harmless ones left out."""
+    """What would make a resumed run another run: lines of `--name: old -> new`, harmless ones left out.
+
+    Two files of pairs are no difference here: whether they hold the same texts is seen when they are read.
+    """
     lines = []
     for group, values in new.items():
         for name, value in values.items():
             before = old.get(group, {}).get(name)
-            if name not in HARMLESS and before != value:
+            elsewhere = name in DATA_FILES and None not in (before, value)
+            if name not in HARMLESS and before != value and not elsewhere:
                 lines.append(f"--{name}: {json.dumps(before)} -> {json.dumps(value)}")
     return lines
 

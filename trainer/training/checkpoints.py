@@ -1,7 +1,7 @@
 """The folder of a run: checkpoints that are whole or don't count, and markers of how far the run has come.
 
     <output_dir>/
-      settings.json      what the run was started with; another start must agree with it
+      settings.json      what the run was started with; once there is a checkpoint, another start must agree with it
       vocabulary/        only with --from_scratch: the vocabulary trained for the run
       checkpoint-<step>/ weights, optimizer, schedule, random numbers, and last of all complete.json
       metrics.jsonl      a line each time something is logged
@@ -26,7 +26,8 @@ from typing import Any
 
 from trainer.errors import UserError
 from trainer.runtime.files import bring_to_disk, give_usual_mode, sha256_of, write_atomically, write_json
-from trainer.settings.training import Settings, differences
+from trainer.settings.groups import DataSettings
+from trainer.settings.training import DATA_FILES, Settings, differences
 
 MANIFEST = "complete.json"
 TRAINER_STATE = "trainer_state.json"
@@ -147,7 +148,8 @@ class TrainingRun:
         """Makes the folder of a new run, or finds the one that the same settings began.
 
         With `--from_start` an older run is renamed to `<folder>.old-<n>`. Checkpoints that were cut short are
-        deleted.
+        deleted. A folder in which nothing was trained is taken over, whatever settings it was begun with: a command
+        that an error in the data or the model ended may be mended and typed again.
 
         Raises:
             UserError: the folder holds a run of other settings (all differences are listed), or something else.
@@ -161,17 +163,17 @@ class TrainingRun:
         _make_folder(run.folder)
         known = run._read("settings.json")
         if known is None:
-            if run.model.exists() or any(run.folder.glob("checkpoint-*")):
+            if run.model.exists() or run.vocabulary.exists() or any(run.folder.glob("checkpoint-*")):
                 raise UserError(
-                    f"--output_dir is {run.folder}: it holds a model or checkpoints that are no run of this trainer's. "
-                    "Choose another folder, or rename what is there with --from_start."
+                    f"--output_dir is {run.folder}: it holds a model, a vocabulary or checkpoints that are no run of "
+                    "this trainer's. Choose another folder, or rename what is there with --from_start."
                 )
             write_json(run.folder / "settings.json", wanted)
             return run
         lines = differences(known["settings"], wanted["settings"])
         if known["processes"] != processes:
             lines.append(f"processes: {known['processes']} -> {processes}")
-        if lines:
+        if lines and not run.empty:
             raise UserError(
                 f"{run.folder} holds a run with other settings, and going on with new ones would make neither run:\n"
                 + "".join(f"  {line}\n" for line in lines)
@@ -180,6 +182,10 @@ class TrainingRun:
             )
         for path in sweep(run.folder):
             say(f"{path.name} was cut short while it was written, so it is deleted.")
+        if run.empty:
+            if run.vocabulary.exists():  # of texts that may have been others
+                shutil.rmtree(run.vocabulary)
+            write_json(run.folder / "settings.json", wanted)
         for path in [] if run.finished else drop_damaged(run.folder):
             say(f"{path.name} holds other bytes than were written (a failing disk?), so it is deleted.")
         return run
@@ -188,6 +194,16 @@ class TrainingRun:
     def model(self) -> Path:
         """The finished model; whole if it is there."""
         return self.folder / "model"
+
+    @property
+    def vocabulary(self) -> Path:
+        """The vocabulary trained for the run, where it needs one."""
+        return self.folder / "vocabulary"
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was trained here that another start could go on from."""
+        return not (self.model.exists() or self.trained or self.last_checkpoint)
 
     @property
     def finished(self) -> bool:
@@ -222,8 +238,14 @@ class TrainingRun:
     def mark_trained(self, training: dict[str, Any]) -> None:
         write_json(self.folder / "trained.json", training)
 
+    def names_other_files(self, data: DataSettings) -> bool:
+        """Whether a file of pairs stands under another path than when the run began."""
+        known = self._read("settings.json")["settings"]["data"]
+        paths = ((known[name], getattr(data, name)) for name in DATA_FILES)
+        return any(old is not None and new is not None and Path(old) != new for old, new in paths)
+
     def check_data(self, fingerprints: dict[str, str]) -> None:
-        """Notes what the data were, or sees that they are still the same.
+        """Notes what the data were, or sees that they are still the same, wherever they lie.
 
         Args:
             fingerprints: split → fingerprint; of the splits that training sees.
