@@ -3,7 +3,9 @@
 import json
 import re
 import socket
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from gradio_client import Client
@@ -63,6 +65,19 @@ def test_summarize(client, engine):
     assert answer["revision"] is None
     default = client.predict(article, api_name="/summarize")
     assert default["decoding"]["max_new_tokens"] == engine.summarize(article, {}).decoding["max_new_tokens"]
+
+
+def test_the_curl_call_of_the_readme_runs_as_printed(client, demo):
+    readme = (Path(app.__file__).parent / "README.md").read_text("utf-8")
+    (call,) = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    assert call.count("http://127.0.0.1:7860/") == 2
+    call = call.replace("http://127.0.0.1:7860/", demo.url)
+    done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, timeout=120, check=True)
+    assert "event: complete\n" in done.stdout, done.stdout
+    (answer,) = json.loads(done.stdout.rpartition("data: ")[2])
+    assert (
+        answer["summary"] == client.predict("The mill burnt down. Nobody was hurt.", api_name="/summarize")["summary"]
+    )
 
 
 def test_score(client):
