@@ -409,3 +409,32 @@ def test_real_articles_agree_with_the_direct_way(shared_data, tmp_path):
     assert any("no capitalised names" in note for note in results.analysis["slices"]["notes"])
     assert (out / "report.md").read_text("utf-8") == markdown(results)
     assert np.isclose(sum(row["n"] for row in results.analysis["slices"]["families"][0]["slices"]), 40)
+
+
+@pytest.mark.parametrize(
+    "flags", [["--compare_by", ""], ["--metrics", "bleu"], ["--metrics", "bleu", "--compare_by", ""]]
+)
+def test_nothing_to_compare_by_and_a_metric_alone_end_no_run(data, tmp_path, flags, capsys):
+    argv = [
+        "--systems",
+        "lead-1,lead-3",
+        "--test_file",
+        str(data),
+        "--output_dir",
+        str(tmp_path / "run"),
+        *QUICK,
+        *flags,
+    ]
+    assert main(argv) == 0, capsys.readouterr().err
+    results = Results.load(tmp_path / "run" / "results.json")
+    figures = {one["metric"] for one in results.analysis["comparisons"]}
+    assert figures == (set() if "--compare_by" in flags else {"bleu"})
+
+
+def test_from_start_moves_only_what_is_a_run(data, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    argv = ["--systems", "lead-1", "--test_file", str(data), "--output_dir", str(tmp_path / "mine"), "--from_start"]
+    assert main(argv) == 2
+    assert "holds files, but no evaluation" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

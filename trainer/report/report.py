@@ -86,7 +86,7 @@ def _examples(found: Evaluated, settings: ReportSettings, seed: int) -> list[Sho
     made: list[Shown] = []
     for system, one in found.measured.items():
         values = one.columns.values
-        by = "rouge1_fmeasure" if "rouge1_fmeasure" in values else settings.compare_list[0]
+        by = next((name for name in ("rouge1_fmeasure", *settings.compare_list) if name in values), next(iter(values)))
         made += shown(system, values, by, settings.examples, seed, found.run.ledger, found.run.examples)
     return made
 

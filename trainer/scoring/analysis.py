@@ -67,7 +67,7 @@ def analyse(
 
 def comparisons(columns: Mapping[str, Columns], report: ReportSettings, seed: int) -> list[dict[str, Any]]:
     """Each system against the one of best ROUGE-1, a given one, or each other, by each figure of --compare_by."""
-    if len(columns) < 2:
+    if len(columns) < 2 or not report.compare_list:
         return []
     found = []
     against: str | None = public_name(USUAL.get(report.compare_to, report.compare_to))

@@ -57,12 +57,13 @@ def evaluate(settings: EvalSettings, processes: Processes) -> Evaluated | None:
     check_baseline(report.compare_to, jobs)
     with processes.in_turn():
         metrics = metrics_of(system.metric_list, system.encoder, system.nli)
+    report = report.fitted([name for metric in metrics for name in metric.figures])
     check_figures(report, figure_kinds(metrics))
     names = [job.name for job in jobs]
     run = Run(settings.output_dir, system.block_size)
     with processes.in_turn():
         if processes.first:
-            if report.from_start:
+            if report.from_start and (run.folder / "run.json").exists():  # another's folder is refused, not moved
                 move_aside(run.folder)
             run.check(names)
             split = read_pairs(settings.data, report.topic_column, run.pairs, processes.say)

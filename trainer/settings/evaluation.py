@@ -4,7 +4,7 @@ This module imports neither torch nor a metric: `--help` comes at once.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +221,13 @@ class ReportSettings(Group):
         for name in self.slice_list:
             check_known(name, SLICES, "slice (of --slices)")
         check_known(self.cited, (*ALIASES, "auto", "none"), "data set with cited figures (of --cited)")
+
+    def fitted(self, figures: Sequence[str]) -> "ReportSettings":
+        """The same for metrics that give these `figures`: a flag left out takes one of them."""
+        usual = [name for name in listed(ReportSettings.compare_by) if name in figures] or figures[:1]
+        compare_by = ",".join(usual) if self.compare_by == ReportSettings.compare_by else self.compare_by
+        absent = self.slice_by == ReportSettings.slice_by and self.slice_by not in figures
+        return replace(self, compare_by=compare_by, slice_by=figures[0] if absent and figures else self.slice_by)
 
     @property
     def slice_list(self) -> list[str]:
