@@ -19,14 +19,16 @@ def score(settings: EvalSettings) -> None:
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
     from trainer.report.report import write_report
     from trainer.report.sections import printed
+    from trainer.runtime.lock import FolderLock
     from trainer.runtime.processes import Processes
     from trainer.scoring.evaluation import evaluate
 
-    found = evaluate(settings, Processes.join())
-    if found is None:  # the first process goes on alone
-        return
-    write_report(found, settings.report, settings.system.seed)
-    found.finish()
+    with FolderLock() as lock:
+        found = evaluate(settings, Processes.join(), lock)
+        if found is None:  # the first process goes on alone
+            return
+        write_report(found, settings.report, settings.system.seed)
+        found.finish()
     print(f"\n{printed(found.results)}\n\nResults, predictions and report are in {found.run.folder}.")
     if not found.measured and not found.results.analysis.get("audit"):
         raise Stopped("No system could be scored: the reasons stand above.")

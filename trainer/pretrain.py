@@ -20,6 +20,7 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
 
 from trainer.errors import UserError
 from trainer.runtime.console import steady_output
+from trainer.runtime.lock import FolderLock
 from trainer.settings.pretraining import PretrainSettings, parse
 
 
@@ -27,15 +28,19 @@ from trainer.settings.pretraining import PretrainSettings, parse
 def main(argv: list[str] | None = None) -> int:
     """The story: settings → vocabulary → text → model → steps → finished model."""
     try:
-        run(parse(sys.argv[1:] if argv is None else argv))
+        with FolderLock() as lock:
+            run(parse(sys.argv[1:] if argv is None else argv), lock)
     except UserError as error:
         print(f"pretrain: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def run(settings: PretrainSettings) -> None:
-    """Pre-trains, or goes on with, the run in `settings.output_dir`; the finished model is in its folder `model`."""
+def run(settings: PretrainSettings, lock: FolderLock) -> None:
+    """Pre-trains, or goes on with, the run in `settings.output_dir`; the finished model is in its folder `model`.
+
+    Takes the lock on that folder.
+    """
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
     import torch
 
@@ -63,6 +68,7 @@ def run(settings: PretrainSettings) -> None:
             raise UserError(f"text file {path} does not exist")
     output_dir = settings.output_dir
     output_dir.mkdir(parents=True, exist_ok=True)
+    lock.take(output_dir)
     torch.manual_seed(settings.seed)
     tokenizer = vocabulary(settings, list(paths.values()))
     corpora = {name: load_corpus(path, tokenizer, output_dir / "cache") for name, path in paths.items()}

@@ -3,7 +3,6 @@
 `--help` lists every setting; `--recipe NAME` takes those of trainer/recipes/NAME.yaml.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
 
 from trainer.errors import Stopped, UserError
 from trainer.runtime.console import steady_output
+from trainer.runtime.launch import speaking_rank
 from trainer.settings.training import Settings
 
 
@@ -25,6 +25,7 @@ def train(settings: Settings) -> None:
     from trainer.models.load import start_model
     from trainer.publishing.card import update_card
     from trainer.publishing.publish import check_push
+    from trainer.runtime.lock import FolderLock
     from trainer.runtime.processes import Processes
     from trainer.scoring.measure import wordless_notes
     from trainer.training.checkpoints import TrainingRun
@@ -34,9 +35,14 @@ def train(settings: Settings) -> None:
 
     processes = Processes.join()
     processes.say(settings.page())
-    with explained(settings):
+    with explained(settings), FolderLock() as lock:
         with processes.in_turn():
-            run = TrainingRun.open(settings, processes.n) if processes.first else TrainingRun(settings.output_dir)
+            if processes.first:
+                lock.take(settings.output_dir)
+                run = TrainingRun.open(settings, processes.n)
+                lock.take(run.folder)  # new, or made anew by --from_start
+            else:
+                run = TrainingRun(settings.output_dir)
         repo_id = None
         if settings.hub.push and processes.first:
             repo_id = check_push(settings.hub, settings.model.name, settings.data.name)
@@ -116,7 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         settings = Settings.parse(sys.argv[1:] if argv is None else argv)
         push_only(settings) if settings.hub.push_only else train(settings)
     except UserError as error:
-        rank = int(os.environ.get("RANK", "0"))
+        rank = speaking_rank()
         if rank == 0 or error.exit_code == 1:  # what is wrong in the asking is the same in every process
             print(f"\n{f'Process {rank}: ' if rank else ''}{error}", file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The process and its machine: hardware, versions, processes of a run, files written whole, durations in words.
+"""The process and its machine: hardware, versions, processes and launchers, console, files written whole, locks.
 
 Called by any room; imports none.
 """

@@ -11,6 +11,8 @@ import torch
 from accelerate import PartialState
 from transformers.utils.logging import disable_progress_bar
 
+from trainer.runtime.launch import launched
+
 ONE_THREAD_BELOW = 2_000_000  # weights
 
 
@@ -23,7 +25,12 @@ class Processes:
 
     @classmethod
     def join(cls) -> "Processes":
-        """Meets the other processes that torchrun started."""
+        """Meets the other processes that torchrun started.
+
+        Raises:
+            UserError: WORLD_SIZE and the like are left over in the environment.
+        """
+        launched()
         disable_progress_bar()  # transformers' own, one for every file it reads or writes
         # The first process may fetch a data set while the others wait.
         state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(hours=12))

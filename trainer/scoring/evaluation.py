@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from trainer.errors import UserError
 from trainer.metrics.registry import METRIC_NAMES, metrics_of
+from trainer.runtime.lock import FolderLock
 from trainer.runtime.processes import Processes
 from trainer.scoring.analysis import analyse
 from trainer.scoring.blocks import predict
@@ -45,11 +46,13 @@ class Evaluated:
         self.run.finish([job.name for job in self.jobs], self.failed)
 
 
-def evaluate(settings: EvalSettings, processes: Processes) -> Evaluated | None:
+def evaluate(settings: EvalSettings, processes: Processes, lock: FolderLock) -> Evaluated | None:
     """The whole run but for its report, and for `Evaluated.finish` behind that; None in all processes but the first.
 
+    Takes the lock on the folder, which the caller lets go of.
+
     Raises:
-        UserError: names, data or the folder are not right.
+        UserError: names, data or the folder are not right, or another run is at work in the folder.
     """
     system, report = settings.system, settings.report
     check_metrics(system.metric_list)
@@ -63,9 +66,12 @@ def evaluate(settings: EvalSettings, processes: Processes) -> Evaluated | None:
     run = Run(settings.output_dir, system.block_size)
     with processes.in_turn():
         if processes.first:
+            lock.take(run.folder)
             if report.from_start and (run.folder / "run.json").exists():  # another's folder is refused, not moved
                 move_aside(run.folder)
             run.check(names)
+            run.folder.mkdir(parents=True, exist_ok=True)
+            lock.take(run.folder)
             split = read_pairs(settings.data, report.topic_column, run.pairs, processes.say)
             run.begin(split, settings.identity(), names, processes.say)
             for note in wordless_notes(split) if "rouge" in system.metric_list else ():
