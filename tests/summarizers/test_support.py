@@ -6,9 +6,11 @@ import pytest
 
 from tests.tiny import SMOKE, tiny_t5
 from trainer.errors import UserError
+from trainer.models.pretrained import Pretrained
 from trainer.models.task import Task, remember_task, task_of
 from trainer.settings.groups import GenerationSettings
 from trainer.summarizers.base import Summary
+from trainer.summarizers.ensemble import ensemble
 from trainer.summarizers.extracts import extracts
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.summarizers.support import CENTRALITY_WEIGHT, LEAD_MARGIN, best_supported, centralities
@@ -94,6 +96,23 @@ def test_a_model_told_to_choose_among_sentences_does_so():
     assert chosen == [best_supported(f, s) for f, s in zip(chooser.candidates(SOURCES), SOURCES, strict=True)]
     decoding = chooser.decoding()
     assert decoding["choose_from"] == "sentences" and decoding["max_new_tokens"] == 60 and "num_beams" not in decoding
+
+
+def test_an_ensemble_ranks_sentences_by_the_mean_probability():
+    model, tokenizer = told_sentences()
+    other, _ = tiny_t5(seed=5)
+    other.config.task_specific_params = model.config.task_specific_params
+    found = {}
+    for name, members in (("both", [model, other]), ("one", [model, model])):
+        made = ensemble([Pretrained(member, tokenizer, None) for member in members])
+        (found[name],) = Seq2SeqSummarizer.of(made, name).candidates(SOURCES[:1])
+    alone = [Seq2SeqSummarizer(member, tokenizer, name="a").candidates(SOURCES[:1])[0] for member in (model, other)]
+    scores, others = ({summary.text: summary.score for summary in summaries} for summaries in alone)
+    for summary in found["one"]:
+        assert summary.score == pytest.approx(scores[summary.text], abs=1e-4)
+    assert {summary.text for summary in found["both"]} == set(scores)
+    for summary in found["both"]:  # token by token a mean of probabilities: its log is above the mean of the logs
+        assert summary.score > (scores[summary.text] + others[summary.text]) / 2 - 1e-6
 
 
 def test_of_a_long_article_only_what_is_read_is_chosen_from():

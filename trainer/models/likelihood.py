@@ -74,12 +74,14 @@ def log_probs_of(model: PreTrainedModel, input_ids: torch.Tensor, texts: Sequenc
         input_ids: (1, source tokens), with prefix and end token.
         texts: the ids of each text, with its end token.
     """
-    encoded = model.get_encoder()(input_ids=input_ids)
+    attention_mask = torch.ones_like(input_ids)
+    encoded = model.get_encoder()(input_ids=input_ids, attention_mask=attention_mask)
     found: list[float] = []
     for part in _passes(texts):
         packed = PackedTargets.of([part], model.config.decoder_start_token_id)
         logits = model(
             encoder_outputs=encoded,
+            attention_mask=attention_mask,
             decoder_input_ids=packed.decoder_input_ids.to(model.device),
             decoder_attention_mask=packed.mask(model.dtype).to(model.device),
             use_cache=False,

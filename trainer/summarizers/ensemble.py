@@ -77,6 +77,7 @@ class EnsembleModel(PreTrainedModel, GenerationMixin):
         attention_mask: torch.Tensor,
         decoder_input_ids: torch.Tensor,
         cache: list[Any] | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
         **_: Any,
     ) -> Seq2SeqLMOutput:
         """`logits` (batch, tokens, vocabulary): log of the mean probability."""
@@ -87,6 +88,7 @@ class EnsembleModel(PreTrainedModel, GenerationMixin):
                 encoder_outputs=BaseModelOutput(last_hidden_state=state),
                 attention_mask=attention_mask,
                 decoder_input_ids=decoder_input_ids,
+                decoder_attention_mask=decoder_attention_mask,
                 cache=own,
                 use_cache=True,
             )
