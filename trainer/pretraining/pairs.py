@@ -1,6 +1,6 @@
 """Makes the starter's training and validation pairs from samples of news with one-sentence summaries.
 
-    python -m trainer.data.prepare --text_dir FOLDER --output_dir runs/pairs
+    python -m trainer.pretraining.pairs --text_dir FOLDER --output_dir runs/pairs
 
 XSum's articles come without their first sentence, which is the summary; an article that somebody pastes comes with it,
 and there it is mostly the best summary by far. So both kinds are learnt: XSum as it is, and whole articles, their lead
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         files = [TextFile(name, **values) for name, values in yaml.safe_load(given.recipe.read_text("utf-8")).items()]
         found = [pairs_of(file, given.text_dir, given.seed) for file in files]
     except UserError as error:
-        print(f"prepare: {error}", file=sys.stderr)
+        print(f"pairs: {error}", file=sys.stderr)
         return 2
     given.output_dir.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(given.seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trainer.data.prepare import RECIPE, TextFile, main, pair_of, pairs_of
+from trainer.pretraining.pairs import RECIPE, TextFile, main, pair_of, pairs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 REST = "The crew is safe and well. Nobody was hurt that night. The harbour is open again today."
@@ -62,7 +62,7 @@ def test_the_command_writes_both_files(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("news.jsonl: {kind: lead, most: 6, held_out_every: 4, validation: 2}\n", "utf-8")
     flags = ["--text_dir", tmp_path, "--output_dir", tmp_path / "out", "--recipe", recipe]
-    command = [sys.executable, "-m", "trainer.data.prepare", *map(str, flags)]
+    command = [sys.executable, "-m", "trainer.pretraining.pairs", *map(str, flags)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "train.jsonl: 6 pairs" in run.stdout and "validation.jsonl: 2 pairs" in run.stdout
     written = [json.loads(line) for line in (tmp_path / "out" / "train.jsonl").read_text("utf-8").splitlines()]
