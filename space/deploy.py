@@ -69,16 +69,6 @@ def space_readme(model_id: str, *, preload: bool = True, root: Path = ROOT) -> s
     return str(card)
 
 
-def lay_out(folder: Path, model_id: str, *, root: Path = ROOT) -> list[str]:
-    """Writes into `folder` the tree exactly as the Space gets it, and returns its paths."""
-    files = space_files(model_id, root=root)
-    for name, content in files.items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
-    return list(files)
-
-
 def deploy(
     space_id: str,
     model_id: str,

@@ -105,10 +105,6 @@ class Engine:
         engine._try_out()
         return engine
 
-    def own_decoding(self) -> dict[str, Any]:
-        """The decoding settings that the model brings with it."""
-        return self._summarizer({}).decoding()
-
     def summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
         """Summarises; `decoding` goes over the model's own settings.
 

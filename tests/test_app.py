@@ -61,7 +61,7 @@ def test_summarize(client, engine):
     assert answer["decoding"]["length_penalty"] == 0.5
     assert answer["revision"] is None
     default = client.predict(article, api_name="/summarize")
-    assert default["decoding"]["max_new_tokens"] == engine.own_decoding()["max_new_tokens"]
+    assert default["decoding"]["max_new_tokens"] == engine.summarize(article, {}).decoding["max_new_tokens"]
 
 
 def test_score(client):

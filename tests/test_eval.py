@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hub.double import Hub
+from tests.scoring.ways import directly
 from tests.tiny import SMOKE, save_tiny_t5
 from trainer.data.splits import Example, Split
 from trainer.errors import UserError
 from trainer.eval import main
-from trainer.metrics.aboutness import aboutness
+from trainer.metrics.registry import METRIC_NAMES, METRICS
 from trainer.report.sections import markdown
-from trainer.scoring.blocks import lines
-from trainer.scoring.columns import Columns, prototypes
-from trainer.scoring.in_memory import evaluate_system
+from trainer.scoring.analysis import warnings
+from trainer.scoring.columns import Columns
 from trainer.scoring.jobs import plan
-from trainer.scoring.measure import warnings
+from trainer.scoring.measure import data_record
+from trainer.scoring.predictions import figure_kinds, predictions_of
 from trainer.scoring.records import Results
-from trainer.scoring.registry import METRIC_NAMES, METRICS
 from trainer.settings.base import ROOT
 from trainer.settings.evaluation import EvalSettings, eval_parser
 from trainer.summarizers.base import Summary
@@ -103,7 +103,7 @@ class TestRun:
         assert "Only 34 examples" in printed
         assert "XSum's whole test split (11,334) would take" in printed
 
-    def test_figures_are_those_of_evaluate_system(self, done, data, model):
+    def test_figures_are_those_of_a_plain_computation(self, done, data, model):
         """Streamed block by block, through JSON and back, nothing changes: values, intervals, signatures, n."""
         out, _, _ = done
         examples = [Example(row["id"], row["document"], row["summary"]) for row in map(json.loads, data.open("rb"))]
@@ -111,19 +111,13 @@ class TestRun:
         found = {one.system: one for one in Results.load(out / "results.json").evaluations}
         small = Seq2SeqSummarizer.from_pretrained(model, name="tiny", generation={"max_new_tokens": 8})
         for system in (LeadN(3), RandomN(1, 42), small):
-            direct, predictions = evaluate_system(
-                system, split, metrics=list(METRICS.values()), bootstrap_samples=100, bootstrap_seed=42, block_size=10
-            )
-            streamed = dict(found[direct.system].metrics)
-            own = streamed.pop("own_article_share")
-            assert streamed == direct.metrics
-            texts = [one.prediction for one in predictions]
-            expected = aboutness(texts, texts, [one.source for one in examples])["own_article_share"]
-            assert (own.value, own.n, own.signature) == (expected.value, expected.n, expected.signature)
-            assert found[direct.system].data == direct.data
-            assert found[direct.system].decoding == direct.decoding
-            written = [one["prediction"] for one in records(out) if one["system"] == direct.system]
-            assert written == [one.prediction for one in predictions]
+            figures, texts = directly(system, split, list(METRICS.values()), 100, 42, block_size=10)
+            about = system.describe()
+            record = found[about["system"]]
+            assert record.metrics == figures and list(record.metrics) == list(figures)
+            assert record.data == data_record(split, 34)
+            assert record.decoding == about["decoding"]
+            assert [one["prediction"] for one in records(out) if one["system"] == about["system"]] == texts
 
     def test_a_model_that_can_not_be_had_costs_its_row(self, done):
         out, _, printed = done
@@ -333,7 +327,7 @@ def test_audit(data, model, tmp_path, capsys):
     text = (out / "report.md").read_text("utf-8")
     assert "Why published numbers differ" in text and (out / "plots" / "audit.svg").is_file()
     with pytest.raises(UserError, match="name a model"):
-        plan(EvalSettings.parse(["--audit", "lead-3", "--test_file", "x.jsonl", "--output_dir", "o"]))
+        plan(EvalSettings.parse(["--audit", "lead-3", "--test_file", "x.jsonl", "--output_dir", "o"]).system, {})
 
 
 class TestBadInput:
@@ -382,13 +376,14 @@ class TestBadInput:
     def test_empty_and_overlong_predictions_have_defined_values(self):
         examples = [Example("a", "One two.", "One two three."), Example("b", "Four.", "Four five.")]
         summaries = [Summary("", None, 1, 1), Summary("Four and then five.", None, 1, 1)]
-        made = list(lines("s", 7, examples, summaries, list(METRICS.values())))
+        metrics = [metric for metric in METRICS.values() if metric.pools is None]
+        made = [one.to_dict() for one in predictions_of("s", 7, examples, summaries, metrics)]
         empty, long = (one["scores"] for one in made)
         assert [one["row"] for one in made] == [7, 8]
         assert (empty["rouge1_fmeasure"], empty["bleu"], empty["chrf"], empty["overlap_fmeasure"]) == (0, 0, 0, 0)
         assert (empty["empty_share"], empty["compression"], empty["coverage"]) == (1.0, None, None)
         assert (empty["overlong_share"], long["overlong_share"]) == (0.0, 1.0)
-        figures = Columns(prototypes(METRICS.values()), 9).fill(made).figures()
+        figures = Columns(figure_kinds(metrics), 9).fill(made).figures()
         assert figures["compression"].n == 1 and figures["empty_share"].n == 2
         json.dumps(made, allow_nan=False)
 
@@ -401,15 +396,15 @@ class TestBadInput:
 
 
 def test_real_articles_agree_with_the_direct_way(shared_data, tmp_path):
-    """Forty CNN articles (lower case, ids empty), through the command line and through `evaluate_system`."""
+    """Forty CNN articles (lower case, ids empty), through the command line and by a plain computation."""
     path = shared_data / "cnn_dailymail" / "test.jsonl"
     out = tmp_path / "out"
     assert main(arguments(path, out, "lead-3,textrank", "--max_samples", "40", "--metrics", "rouge,lengths")) == 0
     rows = [json.loads(line) for line, _ in zip(path.open("rb"), range(40), strict=False)]
     split = Split("test", [Example("", row["document"], row["summary"]) for row in rows], dataset="cnn")
-    direct, _ = evaluate_system(LeadN(3), split, bootstrap_samples=100, bootstrap_seed=42)
+    direct, _ = directly(LeadN(3), split, [METRICS["rouge"]], 100, 42, block_size=64)
     results = Results.load(out / "results.json")
-    assert results.evaluations[0].metrics["rougeLsum_fmeasure"] == direct.metrics["rougeLsum_fmeasure"]
+    assert results.evaluations[0].metrics["rougeLsum_fmeasure"] == direct["rougeLsum_fmeasure"]
     assert any("no capitalised names" in note for note in results.analysis["slices"]["notes"])
     assert (out / "report.md").read_text("utf-8") == markdown(results)
     assert np.isclose(sum(row["n"] for row in results.analysis["slices"]["families"][0]["slices"]), 40)

@@ -24,10 +24,10 @@ def score(settings: EvalSettings) -> None:
     found = evaluate(settings, Processes.join())
     if found is None:  # the first process goes on alone
         return
-    run, measured = found
-    write_report(run, measured)
-    print(f"\n{printed(measured.results)}\n\nResults, predictions and report are in {run.folder}.")
-    if not measured.columns and not measured.results.analysis.get("audit"):
+    write_report(found, settings.report, settings.system.seed)
+    found.finish()
+    print(f"\n{printed(found.results)}\n\nResults, predictions and report are in {found.run.folder}.")
+    if not found.measured and not found.results.analysis.get("audit"):
         raise Stopped("No system could be scored: the reasons stand above.")
 
 

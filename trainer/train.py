@@ -25,6 +25,7 @@ def train(settings: Settings) -> None:
     from trainer.publishing.card import update_card
     from trainer.publishing.publish import check_push
     from trainer.runtime.processes import Processes
+    from trainer.scoring.measure import wordless_notes
     from trainer.training.checkpoints import TrainingRun
     from trainer.training.finish import finish
     from trainer.training.fit import fit
@@ -53,6 +54,7 @@ def train(settings: Settings) -> None:
                 model, tokenizer, revision = start_model(settings, run.folder / "vocabulary", texts)
             processes.share_cores(model.num_parameters())
             notes = [note for split in splits.values() for note in split.notes()] + leakage_notes(*splits.values())
+            notes += wordless_notes(*(split for name, split in splits.items() if name != "train"))
             for note in notes + unknown_notes(splits.values(), tokenizer, settings.data):
                 processes.say(note)
             if run.trained is None:

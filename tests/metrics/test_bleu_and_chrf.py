@@ -75,7 +75,7 @@ def test_intervals_resample_the_corpus_score(ours, theirs):
     words = ["the", "cat", "dog", "sat", "ran", "on", "a", "mat", "and", "then", "it", "rained"]
     references = [" ".join(draw.choices(words, k=12)) for _ in range(30)]
     predictions = [" ".join(word for word in text.split() if draw.random() < 0.8) for text in references]
-    metric = measured(ours(predictions, references, references), samples=500, seed=3)[ours.__name__]
+    metric = measured(ours(predictions, references, references), samples=500, seed=3)[ours.name]
     scores = []
     for _ in range(250):
         drawn = draw.choices(range(30), k=30)

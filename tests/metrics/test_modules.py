@@ -12,10 +12,11 @@ import pytest
 
 from trainer.errors import UserError
 from trainer.metrics.abstraction import abstraction
-from trainer.metrics.base import mean_of
+from trainer.metrics.base import Metric, means
 from trainer.metrics.bleu import bleu
 from trainer.metrics.chrf import chrf
-from trainer.metrics.modules import MODULES, FigureModule, module
+from trainer.metrics.modules import FigureModule, module
+from trainer.metrics.registry import METRICS
 from trainer.metrics.rouge import rouge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +30,10 @@ SOURCES = [
 ]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", METRICS)
 def test_it_gives_our_numbers(name):
-    metric, reads_sources = MODULES[name]
+    metric = METRICS[name]
+    reads_sources = "sources" in metric.needs
     ours = metric(PREDICTIONS, REFERENCES, SOURCES if reads_sources else REFERENCES)
     inputs = {"predictions": PREDICTIONS, "references": REFERENCES} | ({"sources": SOURCES} if reads_sources else {})
     found = module(name).compute(**inputs)
@@ -48,7 +50,7 @@ def test_it_is_a_module_of_evaluate():
     assert isinstance(found, evaluate.EvaluationModule)
     assert (found.name, list(found.features)) == ("rouge", ["predictions", "references"])
     assert list(module("abstraction").features) == ["predictions", "references", "sources"]
-    assert module("abstraction").description == abstraction.__doc__.strip()
+    assert module("abstraction").description == abstraction.about
     with pytest.raises(TypeError):
         found.compute(PREDICTIONS, REFERENCES)  # by keyword only, as evaluate has it
 
@@ -100,11 +102,11 @@ def test_mistakes():
 
 
 def test_any_metric_of_ours_can_be_one():
-    def words(predictions, references, sources):
+    def score(predictions, references, sources):
         """Words that the summary has."""
-        return {"words": mean_of([len(text.split()) for text in predictions], "words|by:space")}
+        return {"words": [len(text.split()) for text in predictions]}
 
-    one = FigureModule("words", words)
+    one = FigureModule(Metric("words", means(["words"], "by:space"), score))
     assert one.compute(predictions=["a b", "c"], references=["", ""]) == {"words": 1.5}
     assert (one.name, one.description) == ("words", "Words that the summary has.")
 
@@ -121,7 +123,7 @@ def test_sacrebleus_command_line_says_the_same_on_real_texts(shared_data, tmp_pa
     (tmp_path / "r").write_text("\n".join(references) + "\n", "utf-8")
     command = [sys.executable, "-m", "sacrebleu", tmp_path / "r", "-i", tmp_path / "p", "-m", name, "-w", "10"]
     said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    figure = MODULES[name][0](predictions, references, references)[name]
+    figure = METRICS[name](predictions, references, references)[name]
     assert 100 * figure.value == pytest.approx(said["score"], abs=1e-9)
     assert figure.signature == f"{name}|{said['signature']}"
     assert module(name).compute(predictions=predictions, references=references)[name] == figure.value

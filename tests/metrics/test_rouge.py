@@ -14,7 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from trainer.data.sentences import split_sentences
 from trainer.metrics.base import same_number
-from trainer.metrics.rouge import PARTS, ROUGE_TYPES, rouge, sentence_lines
+from trainer.metrics.rouge import PARTS, ROUGE_TYPES, rouge, rouge_metric, sentence_lines
 
 # Two sentences each, so that ROUGE-L and ROUGE-Lsum differ.
 REFERENCE = "The cat sat here. A dog ran off."
@@ -219,8 +219,8 @@ def test_rouge_of_leading_sentences_on_xsum_is_the_known_one(shared_data):
 
 
 def test_rouge_figures_are_named_and_signed():
-    found = rouge([PREDICTION, ""], [REFERENCE, REFERENCE])
-    figures = found.figures()
+    texts = [PREDICTION, ""], [REFERENCE, REFERENCE]
+    found, figures = rouge(*texts), rouge_metric(*texts, ["", ""])
     assert set(figures) == {f"{kind}_{part}" for kind in ROUGE_TYPES for part in PARTS}
     assert figures["rouge1_fmeasure"].signature == "rouge1|tool:rouge_score-0.1.2|stemmer:porter|case:lower"
     assert figures["rougeLsum_recall"].signature == (

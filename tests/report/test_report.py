@@ -12,7 +12,7 @@ from trainer.report.qualitative import Shown
 from trainer.report.report import examples_page, report_page
 from trainer.report.sections import Plot, markdown, printed, sections
 from trainer.report.tables import markdown_table, score_table
-from trainer.scoring.records import Metric, Results
+from trainer.scoring.records import FigureRecord, Results
 from trainer.settings.base import ROOT
 
 RECORDS = ROOT / "trainer" / "records" / "eval"
@@ -54,7 +54,7 @@ class TestRebuilt:
 
     def test_a_figure_that_changes_changes_the_report(self, results):
         one = results.evaluations[0]
-        metrics = one.metrics | {"rouge1_fmeasure": Metric(0.98765, 0.9, 0.99, 28, "x")}
+        metrics = one.metrics | {"rouge1_fmeasure": FigureRecord(0.98765, 0.9, 0.99, 28, "x")}
         changed = replace(results, evaluations=[replace(one, metrics=metrics), *results.evaluations[1:]])
         assert "98.77 [90.00, 99.00]" in markdown(changed)
         assert svg("scores", changed) != svg("scores", results)

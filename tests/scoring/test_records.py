@@ -6,10 +6,10 @@ import math
 import pytest
 
 from tests.scoring.pairs import SPLIT
+from tests.scoring.ways import evaluate_system
 from trainer.errors import UserError
 from trainer.runtime import files as module
-from trainer.scoring.in_memory import evaluate_system
-from trainer.scoring.records import Evaluation, Metric, Results, results_table
+from trainer.scoring.records import Evaluation, FigureRecord, Results, results_table
 from trainer.summarizers.extractive import LeadN, RandomN
 
 
@@ -101,7 +101,7 @@ class TestFile:
 def record(system="lead-1", dataset="user/news", **metrics):
     signature = {kind: f"{kind}|tool:x" for kind in ("rouge1", "rouge2", "rougeL", "rougeLsum")}
     figures = {
-        f"{kind}_{part}": Metric(value, value - 0.01, value + 0.01, 9, signature[kind])
+        f"{kind}_{part}": FigureRecord(value, value - 0.01, value + 0.01, 9, signature[kind])
         for kind, value in zip(signature, (0.4, 0.2, 0.3, 0.35), strict=True)
         for part in ("precision", "recall", "fmeasure")
     }
@@ -127,7 +127,7 @@ class TestTable:
     ROUGE = "40.00 [39.00, 41.00] | 20.00 [19.00, 21.00] | 30.00 [29.00, 31.00] | 35.00 [34.00, 36.00]"
 
     def test_markdown(self):
-        words = Metric(20.04, 19.0, 21.0, 9, "w")
+        words = FigureRecord(20.04, 19.0, 21.0, 9, "w")
         assert results_table([record(summary_words=words), record("a|b")], markdown=True) == (
             "| System | ROUGE-1 | ROUGE-2 | ROUGE-L | ROUGE-Lsum | Words |\n"
             "| --- | ---: | ---: | ---: | ---: | ---: |\n"
@@ -143,12 +143,12 @@ class TestTable:
         assert len(places) == 1
         assert self.NOTES in lines
 
-    def test_full_has_precision_and_recall(self):
-        low = Metric(0.1, 0.05, 0.15, 9, "s")
-        lines = results_table([record(rouge1_precision=low)], markdown=True, full=True).splitlines()
-        assert lines[0] == "| System | Metric | Precision | Recall | F1 |"
-        assert lines[2] == "| lead-1 | ROUGE-1 | 10.00 [5.00, 15.00] | 40.00 [39.00, 41.00] | 40.00 [39.00, 41.00] |"
-        assert len(lines) == 2 + 4 + 4
+    def test_references_that_rouge_can_not_score_are_said(self):
+        odd = record()
+        odd.data["references_without_words"] = 34
+        lines = results_table([odd, record("other")]).splitlines()
+        assert [line for line in lines if line.startswith("34 of 1,234 references have neither a letter")]
+        assert not any("references have" in line for line in results_table([record()]).splitlines())
 
     def test_several_data_sets_get_a_column(self):
         table = results_table([record(), record(dataset="user/papers")], markdown=True)

@@ -9,7 +9,7 @@ import pytest
 from trainer.data.splits import Example
 from trainer.metrics.base import Figure, mean_of
 from trainer.scoring.ledger import Spool
-from trainer.scoring.slices import Features, Slice, Vectors, answer_position, kmeans, slice_records
+from trainer.scoring.slices import Features, Slice, Topics, answer_position, slice_records
 
 ARTICLE = "The harbour opened. Boats came in. Nobody knew why. Gulls cried loudly. A whale had died. Rain fell."
 
@@ -46,36 +46,48 @@ class TestPosition:
         assert answer_position("", "dogs bark") == -1
 
 
-class TestVectors:
-    def test_by_hand(self):
+class TestTopics:
+    # Each word is in at least two texts and in at most half of them; those of other words tell nothing.
+    SEA, FARM = ["ship", "harbour", "sailor", "anchor"], ["tractor", "barn", "cattle", "wheat"]
+
+    def texts(self, n=40, seed=0):
+        draw = np.random.default_rng(seed)
+        return [" ".join(draw.choice(self.FARM if n % 2 else self.SEA, 12)) for n in range(n)]
+
+    def test_vectors_by_hand(self):
         """Two texts of four have "ship": idf = log(5/3) + 1; "tree" and "leaf" likewise."""
-        texts = [["ship", "ship", "tree"], ["ship", "leaf"], ["tree", "leaf"], ["cat", "dog"]]
-        vectors = Vectors.fit(iter(texts))
-        assert vectors.vocabulary == ["leaf", "ship", "tree"]  # "cat", "dog" are in one text only
-        table = vectors.of(texts)
+        texts = ["ship ship tree", "The ship, leaf", "tree 1984 leaf", "cat dog"]
+        vectorizer = Topics.fit(texts, 2, 0)._vectorizer
+        assert list(vectorizer.get_feature_names_out()) == ["leaf", "ship", "tree"]  # "cat", "dog" are in one text only
+        table = vectorizer.transform(texts).toarray()
         ship, tree = 1 + math.log(2), 1.0  # idf is the same for both and falls out
         assert table[0] == pytest.approx([0, ship / math.hypot(ship, tree), tree / math.hypot(ship, tree)])
         assert table[1] == pytest.approx([math.sqrt(0.5), math.sqrt(0.5), 0])
         assert not table[3].any()
 
     def test_clusters_that_are_plain_to_see_are_found(self):
-        draw = np.random.default_rng(0)
-        centers = np.eye(4)[:3]
-        which = draw.integers(0, 3, 200)
-        points = centers[which] + draw.normal(0, 0.1, (200, 4))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        found = (points @ kmeans(points, 3, np.random.default_rng(1)).T).argmax(axis=1)
-        assert len({(a, b) for a, b in zip(which, found, strict=True)}) == 3  # one name for one name
+        found = Topics.fit(self.texts(), 2, 0)
+        which = found.nearest([*self.texts(60, 1), "zzz"])
+        assert len(set(zip(which, [0, 1] * 30, strict=False))) == 2  # one name for one name
+        assert which[-1] == -1
+        for topic, words in zip(which, (self.SEA, self.FARM), strict=False):
+            assert set(found.names[topic].split(", ")[:4]) == set(words)
 
     def test_the_seed_decides(self):
-        points = np.random.default_rng(2).random((50, 5))
-        points /= np.linalg.norm(points, axis=1, keepdims=True)
-        one, same = (kmeans(points, 4, np.random.default_rng(3)) for _ in range(2))
-        assert (one == same).all()
+        draw = np.random.default_rng(2)
+        texts = [" ".join(f"{a}{b}x" for a, b in draw.choice(list("abcdefgh"), (20, 2))) for _ in range(50)]
+        one, same = (Topics.fit(texts, 4, 3) for _ in range(2))
+        assert one.names == same.names and (one.nearest(texts) == same.nearest(texts)).all()
 
+    @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
     def test_copies_of_one_text_do_not_break_it(self):
-        points = np.tile(np.array([[1.0, 0.0]]), (20, 1))
-        assert np.isfinite(kmeans(points, 3, np.random.default_rng(0))).all()
+        texts = ["ship harbour"] * 10 + ["barn"] * 10
+        which = Topics.fit(texts, 3, 0).nearest(texts)
+        assert len(set(which[:10])) == len(set(which[10:])) == 1
+
+    def test_texts_without_a_word_that_tells_them_apart(self):
+        assert Topics.fit(["the of and", "12 3.5", ""] * 20, 2, 0) is None
+        assert Topics.fit(["ship harbour"] * 20, 2, 0) is None  # in all texts
 
 
 class TestFeatures:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import HfApi, SpaceCard, constants
 
-from space.deploy import ROOT, deploy, lay_out, main, space_files, space_readme
+from space.deploy import ROOT, deploy, main, space_files, space_readme
 from tests.hub.calls import Heard
 from tests.hub.double import Fault, Hub
 from tests.publishing.test_publish import QUICK, TOKEN, writes
@@ -212,6 +212,16 @@ def test_a_variable_that_cannot_be_set_is_told_and_mended_by_the_same_command(hu
 
 
 # --- The tree as it is laid out ------------------------------------------------------------------------------
+
+
+def lay_out(folder: Path, model_id: str) -> list[str]:
+    """Writes into `folder` the tree exactly as the Space gets it, and returns its paths."""
+    files = space_files(model_id)
+    for name, content in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+    return list(files)
 
 
 def test_lay_out_is_what_the_space_gets(hub, api, tmp_path):

@@ -30,16 +30,17 @@ class TestNames:
 
     def test_the_references_are_a_system_too(self):
         references = parse_system("references")
-        references.show([("Rain fell.", "It rained."), ("Rain fell.", "Another."), ("Wind blew hard.", "A storm.")])
-        found = references.summarize(["Wind blew hard.", "Rain fell."])
-        assert [summary.text for summary in found] == ["A storm.", "It rained."] and found[0].tokens_total == 3
+        found = references.summarize(
+            ["Wind blew hard.", "Rain fell.", "Rain fell."], ["A storm.", "It rained.", "Another."]
+        )
+        assert [summary.text for summary in found] == ["A storm.", "It rained.", "Another."]
+        assert found[0].tokens_total == 3
         assert references.describe()["system"] == "references"
 
-    def test_the_oracle_is_shown_its_references_afterwards(self):
+    def test_the_oracle_is_shown_its_references(self):
         oracle = parse_system("oracle")
         assert isinstance(oracle, Oracle) and oracle.most is None and parse_system("oracle-2").most == 2
-        oracle.show([("Rain fell. Prices rose.", "Prices rose.")])
-        assert oracle.summarize(["Rain fell. Prices rose."])[0].text == "Prices rose."
+        assert oracle.summarize(["Rain fell. Prices rose."], ["Prices rose."])[0].text == "Prices rose."
         assert [parse_system(name).describe()["system"] for name in ("oracle", "oracle-2")] == ["oracle", "oracle-2"]
 
     @pytest.mark.parametrize(

@@ -8,28 +8,25 @@ higher).
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from trainer.metrics.base import Figure, mean_of, same_number
+from trainer.metrics.base import Metric, means
 from trainer.metrics.words import WORDS, ngrams, words_of
 
 LONGEST_NGRAM = 4
+FIGURES = ("coverage", "density", *(f"novel_{n}grams" for n in range(1, LONGEST_NGRAM + 1)))
 SIGNATURE = f"tool:trainer|words:{WORDS}|case:lower"
 
 
-def abstraction(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
     """`coverage`, `density` and `novel_1grams` to `novel_4grams`, the mean of the examples' own values.
 
     `coverage` is the share of the summary's words that lie in a fragment of the source, in [0, 1]; `density`
     the mean length of the fragment that a word lies in, in words; `novel_ngrams` the share of the summary's
     distinct n-grams that the source lacks. Each is undefined, and left out, for a summary of fewer than n
     words (n = 1 for the first two).
-
-    Raises:
-        ValueError: the lists differ in length.
     """
-    same_number(predictions=predictions, references=references, sources=sources)
-    names = ["coverage", "density", *(f"novel_{n}grams" for n in range(1, LONGEST_NGRAM + 1))]
-    values: dict[str, list[float]] = {name: [] for name in names}
+    values: dict[str, list[float]] = {name: [] for name in FIGURES}
     for prediction, source in zip(predictions, sources, strict=True):
         summary, article = words_of(prediction), words_of(source)
         fragments = extractive_fragments(summary, article)
@@ -39,7 +36,10 @@ def abstraction(predictions: Sequence[str], references: Sequence[str], sources: 
             distinct = set(ngrams(summary, n))
             novel = distinct.difference(ngrams(article, n))
             values[f"novel_{n}grams"].append(_share(len(novel), len(distinct)))
-    return {name: mean_of(column, f"{name}|{SIGNATURE}") for name, column in values.items()}
+    return values
+
+
+abstraction = Metric("abstraction", means(FIGURES, SIGNATURE), _score, needs=("references", "sources"))
 
 
 def extractive_fragments(summary: Sequence[str], article: Sequence[str]) -> list[int]:

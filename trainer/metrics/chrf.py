@@ -4,19 +4,19 @@ It needs no words, so it also sees near misses ("councillor", "councils") and wo
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sacrebleu.metrics import CHRF
 
-from trainer.metrics.base import Figure, same_number
-from trainer.metrics.bleu import corpus_figure
+from trainer.metrics.base import Metric
+from trainer.metrics.bleu import corpus_kind, counts
+
+_CHRF = CHRF()
 
 
-def chrf(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
-    """`chrf`, over the whole corpus with sacrebleu's defaults, in [0, 1]; an empty prediction has 0.
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
+    """`chrf`, over the whole corpus with sacrebleu's defaults, in [0, 1]; an empty prediction has 0."""
+    return {"chrf": counts(_CHRF, predictions, references)}
 
-    Raises:
-        ValueError: the lists differ in length.
-    """
-    same_number(predictions=predictions, references=references)
-    metric = CHRF()
-    return {"chrf": corpus_figure("chrf", metric, predictions, references, metric)}
+
+chrf = Metric("chrf", {"chrf": corpus_kind("chrf", _CHRF, _CHRF)}, _score)

@@ -11,9 +11,10 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
-from trainer.metrics.base import Figure, mean_of, same_number
+from trainer.metrics.base import FigureKind, Metric
 from trainer.metrics.words import FUNCTION_WORDS, WORDS, words_of
 
 # A shorter run is a name or a turn of phrase that any two texts on a subject share, not a passage that was taken over.
@@ -96,23 +97,25 @@ class CopiedFrom:
         return found
 
 
-def copied(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
     """`joined_places` and `joined_share`: from how many places of its article a summary was put together.
 
     The first is the mean number of places; the second the share of summaries put together from three or more, where a
     small model's summary has mostly lost its sense.
-
-    Raises:
-        ValueError: the lists differ in length.
     """
-    same_number(predictions=predictions, sources=sources)
     numbers = [len(CopiedFrom(source).passages(summary)) for summary, source in zip(predictions, sources, strict=True)]
-    return {
-        "joined_places": mean_of(numbers, f"joined_places|{SIGNATURE}"),
-        "joined_share": mean_of(
-            [number >= MANY_PLACES for number in numbers], f"joined_share|places:{MANY_PLACES}|{SIGNATURE}"
-        ),
-    }
+    return {"joined_places": numbers, "joined_share": [number >= MANY_PLACES for number in numbers]}
+
+
+copied = Metric(
+    "copied",
+    {
+        "joined_places": FigureKind(f"joined_places|{SIGNATURE}"),
+        "joined_share": FigureKind(f"joined_share|places:{MANY_PLACES}|{SIGNATURE}"),
+    },
+    _score,
+    needs=("sources",),
+)
 
 
 def _tiles(written: list[str], places: dict[str, list[int]]) -> list[tuple[int, int]]:

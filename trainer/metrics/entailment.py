@@ -7,13 +7,14 @@ entails the summary most counts (as in SummaC-ZS, Laban et al. 2022, with parts 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification
 
 from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
 from trainer.errors import UserError
-from trainer.metrics.base import Figure, MetricFunction, mean_of, same_number
+from trainer.metrics.base import Metric, means
 from trainer.models.pretrained import Pretrained, load_pretrained, positions
 
 READ_AT_MOST = 512
@@ -88,14 +89,13 @@ class EntailmentModel:
         return parts
 
 
-def entailment(judge: EntailmentModel) -> MetricFunction:
+def entailment(judge: EntailmentModel) -> Metric:
     """`entailment`: the probability that the article (not the reference) entails the summary, in [0, 1].
 
     An empty summary says nothing that could be entailed, and has 0.
     """
 
-    def measure(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
-        same_number(predictions=predictions, references=references, sources=sources)
+    def score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
         rows, premises, hypotheses = [], [], []
         for row, (summary, article) in enumerate(zip(predictions, sources, strict=True)):
             for part in judge.parts(article, summary) if summary.strip() else ():
@@ -105,7 +105,7 @@ def entailment(judge: EntailmentModel) -> MetricFunction:
         best = [0.0] * len(predictions)
         for row, share in zip(rows, judge.probabilities(premises, hypotheses), strict=True):
             best[row] = max(best[row], share)
-        settings = f"tool:trainer|{judge.signature}|premise:parts of whole sentences, max|split:{SENTENCE_SPLIT}"
-        return {"entailment": mean_of(best, f"entailment|{settings}")}
+        return {"entailment": best}
 
-    return measure
+    settings = f"tool:trainer|{judge.signature}|premise:parts of whole sentences, max|split:{SENTENCE_SPLIT}"
+    return Metric("entailment", means(["entailment"], settings), score, needs=("sources",))

@@ -14,9 +14,10 @@ verdict on a single summary.
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from trainer.data.sentences import split_sentences
-from trainer.metrics.base import Figure, mean_of, same_number
+from trainer.metrics.base import Metric, means
 from trainer.metrics.facts import unsupported
 from trainer.metrics.repetition import repeated_share
 from trainer.metrics.rouge import RougeTokenizer
@@ -26,6 +27,7 @@ MISSING_BELOW = 0.2
 
 REPEATED_ABOVE = 0.2
 
+FIGURES = ("missing_point_share", "invented_share", "repeated_share", "overlong_share")
 SIGNATURE = "tool:trainer|errors:rules-v1"
 
 # Class → (what people read, the figure whose examples' own value is 1 where a summary has it).
@@ -39,23 +41,22 @@ CLASSES = {
 }
 
 
-def errors(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
     """`missing_point_share`, `invented_share`, `repeated_share` and `overlong_share`, as the module's head defines.
 
     A reference without content words leaves its example out of the first.
-
-    Raises:
-        ValueError: the lists differ in length.
     """
-    same_number(predictions=predictions, references=references, sources=sources)
-    columns: dict[str, list[float]] = {"missing_point": [], "invented": [], "repeated": [], "overlong": []}
+    columns: dict[str, list[float]] = {name: [] for name in FIGURES}
     for prediction, reference, source in zip(predictions, references, sources, strict=True):
         found = content_recall(prediction, reference)
-        columns["missing_point"].append(float("nan") if found is None else found < MISSING_BELOW)
-        columns["invented"].append(bool(unsupported(prediction, source)))
-        columns["repeated"].append(repeats(prediction))
-        columns["overlong"].append(len(prediction.split()) > len(source.split()))
-    return {f"{name}_share": mean_of(column, f"{name}_share|{SIGNATURE}") for name, column in columns.items()}
+        columns["missing_point_share"].append(float("nan") if found is None else found < MISSING_BELOW)
+        columns["invented_share"].append(bool(unsupported(prediction, source)))
+        columns["repeated_share"].append(repeats(prediction))
+        columns["overlong_share"].append(len(prediction.split()) > len(source.split()))
+    return columns
+
+
+errors = Metric("errors", means(FIGURES, SIGNATURE), _score, needs=("references", "sources"))
 
 
 def content_recall(prediction: str, reference: str) -> float | None:

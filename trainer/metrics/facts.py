@@ -15,11 +15,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
-from trainer.metrics.base import Figure, mean_of, same_number
+from trainer.metrics.base import Metric, means
 
 KINDS = ("number", "date", "name")
+FIGURES = (*(f"unsupported_{kind}_share" for kind in KINDS), "unsupported_facts_share")
 SIGNATURE = f"tool:trainer|facts:regex-v1|split:{SENTENCE_SPLIT}"
 
 # A number (letters behind it, as in 3.5m, are a token of their own); a word, digits inside it allowed; anything else.
@@ -83,16 +85,12 @@ class Article:
         return fact.kind == "name" and fact.text.isupper() and "".join(fact.keys) in self.initials
 
 
-def facts(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
     """`unsupported_number_share`, `…_date_share`, `…_name_share` and `unsupported_facts_share`.
 
     The first three are the share of a summary's facts of that kind that its source lacks, the mean of the summaries
     that state any (the figure's n); the last is the share of all summaries that state at least one such fact.
-
-    Raises:
-        ValueError: the lists differ in length.
     """
-    same_number(predictions=predictions, sources=sources)
     columns: dict[str, list[float]] = {kind: [] for kind in KINDS}
     flawed = []
     for prediction, source in zip(predictions, sources, strict=True):
@@ -104,8 +102,10 @@ def facts(predictions: Sequence[str], references: Sequence[str], sources: Sequen
             total = sum(fact.kind == kind for fact in stated)
             columns[kind].append(sum(fact.kind == kind for fact in lacking) / total if total else float("nan"))
     figures = {f"unsupported_{kind}_share": column for kind, column in columns.items()}
-    figures["unsupported_facts_share"] = flawed
-    return {name: mean_of(column, f"{name}|{SIGNATURE}") for name, column in figures.items()}
+    return figures | {"unsupported_facts_share": flawed}
+
+
+facts = Metric("facts", means(FIGURES, SIGNATURE), _score, needs=("sources",))
 
 
 def unsupported(summary: str, source: "str | Article") -> list[Fact]:

@@ -11,34 +11,8 @@ import datasets
 import evaluate
 
 from trainer.errors import UserError, nearest
-from trainer.metrics.aboutness import aboutness
-from trainer.metrics.abstraction import abstraction
-from trainer.metrics.base import Figure, MetricFunction
-from trainer.metrics.bleu import bleu
-from trainer.metrics.chrf import chrf
-from trainer.metrics.facts import facts
-from trainer.metrics.lengths import lengths
-from trainer.metrics.overlap import overlap
-from trainer.metrics.repetition import repetition
-from trainer.metrics.rouge import rouge
-
-
-def _rouge(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Figure]:
-    return rouge(predictions, references).figures()
-
-
-# Each with whether it reads the articles.
-MODULES: dict[str, tuple[MetricFunction, bool]] = {
-    "rouge": (_rouge, False),
-    "bleu": (bleu, False),
-    "chrf": (chrf, False),
-    "overlap": (overlap, False),
-    "repetition": (repetition, False),
-    "lengths": (lengths, True),
-    "abstraction": (abstraction, True),
-    "facts": (facts, True),
-    "aboutness": (aboutness, True),
-}
+from trainer.metrics.base import Metric
+from trainer.metrics.registry import METRICS
 
 
 class FigureModule(evaluate.Metric):
@@ -49,25 +23,21 @@ class FigureModule(evaluate.Metric):
     examples' own values, with `signatures=True` also `signatures`, figure → signature.
 
     Args:
-        name: what `evaluate` calls the module.
-        metric: a function of predictions, references and sources.
-        reads_sources: whether `sources` is an input.
+        metric: whose figures it gives.
         options: those of `evaluate.EvaluationModule`. Texts are kept in memory unless `keep_in_memory=False`, which
             several processes need.
     """
 
-    def __init__(self, name: str, metric: MetricFunction, *, reads_sources: bool = False, **options: Any):
+    def __init__(self, metric: Metric, **options: Any):
         self._metric = metric
-        self._reads_sources = reads_sources
-        self._title = name
         alone = options.get("num_process", 1) == 1
         super().__init__(**{"keep_in_memory": alone, **options})
-        self.info.module_name = name
+        self.info.module_name = metric.name
 
     def _info(self) -> evaluate.MetricInfo:
-        inputs = ("predictions", "references", "sources") if self._reads_sources else ("predictions", "references")
+        inputs = ["predictions", "references", *(["sources"] if "sources" in self._metric.needs else [])]
         return evaluate.MetricInfo(
-            description=(self._metric.__doc__ or self._title).strip(),
+            description=self._metric.about,
             citation="",
             inputs_description=f"Lists of texts, as many of each: {', '.join(inputs)}.",
             features=datasets.Features({name: datasets.Value("string") for name in inputs}),
@@ -92,14 +62,13 @@ class FigureModule(evaluate.Metric):
 
 
 def module(name: str, **options: Any) -> FigureModule:
-    """The module of one of `MODULES`; `options` are those of `evaluate.EvaluationModule`.
+    """The module of one of `trainer.metrics.registry.METRICS`; `options` are those of `evaluate.EvaluationModule`.
 
     Raises:
         UserError: there is no such metric (with the nearest name).
     """
-    if name not in MODULES:
-        near = nearest(name, MODULES)
-        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(MODULES)}."
+    if name not in METRICS:
+        near = nearest(name, METRICS)
+        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(METRICS)}."
         raise UserError(f"No metric is called {name!r}: {hint}")
-    metric, reads_sources = MODULES[name]
-    return FigureModule(name, metric, reads_sources=reads_sources, **options)
+    return FigureModule(METRICS[name], **options)

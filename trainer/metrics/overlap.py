@@ -8,31 +8,27 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from trainer.metrics.base import Figure, mean_of, same_number
+from trainer.metrics.base import Metric, means
 
+FIGURES = ("overlap_precision", "overlap_recall", "overlap_fmeasure")
 SIGNATURE = "tool:trainer|normalization:squad-1.1|case:lower"
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
-def overlap(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Figure]:
-    """`overlap_precision`, `overlap_recall` and `overlap_fmeasure`, each the mean of the examples' own in [0,
-    1].
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
+    """`overlap_precision`, `overlap_recall` and `overlap_fmeasure`, each the mean of the examples' own in [0, 1].
 
     A prediction or reference without words has 0 on all three; so have two without words, as with ROUGE
     (SQuAD gives those 1, for there an empty answer can be right).
-
-    Raises:
-        ValueError: the lists differ in length.
     """
-    same_number(predictions=predictions, references=references)
     values = [token_overlap(*pair) for pair in zip(predictions, references, strict=True)]
-    parts = ("precision", "recall", "fmeasure")
-    return {
-        f"overlap_{part}": mean_of([value[column] for value in values], f"overlap_{part}|{SIGNATURE}")
-        for column, part in enumerate(parts)
-    }
+    return {figure: [value[column] for value in values] for column, figure in enumerate(FIGURES)}
+
+
+overlap = Metric("overlap", means(FIGURES, SIGNATURE), _score)
 
 
 def token_overlap(prediction: str, reference: str) -> tuple[float, float, float]:

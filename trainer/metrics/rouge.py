@@ -9,17 +9,18 @@ a gap between words (so "café" is "caf", and text in another script has no word
 than three letters are stemmed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from nltk.stem.porter import PorterStemmer
 from rouge_score import rouge_scorer, tokenize, tokenizers
 
 from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
-from trainer.metrics.base import Figure, mean_of, same_number
+from trainer.metrics.base import FigureKind, Metric, same_number
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 PARTS = ("precision", "recall", "fmeasure")
@@ -40,14 +41,6 @@ class RougeScores:
     def mean(self, rouge_type: str = "rouge1", part: str = "fmeasure") -> float:
         """The mean over the examples, in [0, 1]."""
         return float(self.values[rouge_type][:, PARTS.index(part)].mean())
-
-    def figures(self) -> dict[str, Figure]:
-        """`rouge1_precision`, `rouge1_recall`, `rouge1_fmeasure`, `rouge2_precision` and so on."""
-        return {
-            f"{kind}_{part}": mean_of(values[:, column], self.signatures[kind])
-            for kind, values in self.values.items()
-            for column, part in enumerate(PARTS)
-        }
 
 
 def rouge(
@@ -107,3 +100,19 @@ class RougeTokenizer(tokenizers.Tokenizer):
 class _RememberingStemmer:
     def __init__(self):
         self.stem = cache(PorterStemmer().stem)
+
+
+def wordless(texts: Iterable[str]) -> int:
+    """How many texts have neither a letter a–z nor a digit, and so no word for this tool: they score 0 always."""
+    return sum(not tokenize.tokenize(text, None) for text in texts)
+
+
+def _score(predictions: Sequence[str], references: Sequence[str], sources: Sequence[str]) -> dict[str, Any]:
+    """`rouge1_precision`, `rouge1_recall`, `rouge1_fmeasure`, `rouge2_precision` and so on, with the Porter stemmer."""
+    values = rouge(predictions, references).values
+    return {f"{kind}_{part}": values[kind][:, column] for kind in ROUGE_TYPES for column, part in enumerate(PARTS)}
+
+
+rouge_metric = Metric(
+    "rouge", {f"{kind}_{part}": FigureKind(signature(kind)) for kind in ROUGE_TYPES for part in PARTS}, _score
+)

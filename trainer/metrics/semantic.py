@@ -6,19 +6,20 @@ BART. The figures of two encoders can't be compared, so each signature says whic
 83 MB; its code is not imported, transformers reads the model), and otherwise the encoder of the project's own starter.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from math import gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoModel
 
 from trainer.errors import UserError
-from trainer.metrics.base import Figure, MetricFunction, mean_of, same_number
-from trainer.metrics.transport import transport
+from trainer.metrics.base import Metric, means
+from trainer.metrics.rouge import PARTS
+from trainer.metrics.transport import TRANSPORT, transport
 from trainer.metrics.words import FUNCTION_WORDS, WORDS, words_of
 from trainer.models.pretrained import Pretrained, load_pretrained, positions
 
@@ -133,26 +134,24 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
-def embedding_similarity(encoder: Encoder) -> MetricFunction:
+def embedding_similarity(encoder: Encoder) -> Metric:
     """`embedding_similarity`: the cosine of the two texts' mean-pooled vectors (Reimers & Gurevych 2019), in [-1, 1].
 
     A prediction or reference without a character other than white space has 0.
     """
 
-    def measure(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Figure]:
-        same_number(predictions=predictions, references=references)
+    def score(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Any]:
         ours, theirs = (unit(encoder.sentences(texts)) for texts in (predictions, references))
         said = np.array(
             [bool(a.strip() and b.strip()) for a, b in zip(predictions, references, strict=True)], dtype=bool
         )
-        cosines = np.where(said, (ours * theirs).sum(axis=1), 0.0)
-        signature = f"embedding_similarity|tool:trainer|{encoder.signature}|layer:last|pooling:mean|distance:cosine"
-        return {"embedding_similarity": mean_of(cosines, signature)}
+        return {"embedding_similarity": np.where(said, (ours * theirs).sum(axis=1), 0.0)}
 
-    return measure
+    settings = f"tool:trainer|{encoder.signature}|layer:last|pooling:mean|distance:cosine"
+    return Metric("embedding", means(["embedding_similarity"], settings), score)
 
 
-def word_movers_distance(encoder: Encoder) -> MetricFunction:
+def word_movers_distance(encoder: Encoder) -> Metric:
     """`word_movers_distance` (Kusner et al. 2015, section 4): how far the words must travel. *Lower is nearer.*
 
     Each text is a heap of its words, function words left out, each occurrence of the same weight; the distance of two
@@ -160,20 +159,18 @@ def word_movers_distance(encoder: Encoder) -> MetricFunction:
     is in [0, 2]. If one of the texts has no such word it is 2, the largest: an empty summary must not be near.
     """
 
-    def measure(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Figure]:
-        same_number(predictions=predictions, references=references)
+    def score(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Any]:
         heaps = [[_heap(text) for text in texts] for texts in (predictions, references)]
         known = sorted({word for side in heaps for heap in side for word in heap})
         places = {word: place for place, word in enumerate(known)}
         vectors = encoder.words(known)
-        distances = [movers_distance(a, b, vectors, places) for a, b in zip(*heaps, strict=True)]
-        signature = (
-            f"word_movers_distance|tool:trainer|{encoder.signature}|embeddings:input|scale:unit|distance:euclidean"
-            f"|words:{WORDS}|function_words:no|transport:exact|better:lower"
-        )
-        return {"word_movers_distance": mean_of(distances, signature)}
+        return {"word_movers_distance": [movers_distance(*pair, vectors, places) for pair in zip(*heaps, strict=True)]}
 
-    return measure
+    settings = (
+        f"tool:trainer|{encoder.signature}|embeddings:input|scale:unit|distance:euclidean|words:{WORDS}"
+        f"|function_words:no|transport:exact|solver:{TRANSPORT}|better:lower"
+    )
+    return Metric("wmd", means(["word_movers_distance"], settings), score)
 
 
 def _heap(text: str) -> dict[str, int]:
@@ -190,15 +187,11 @@ def movers_distance(ours: dict[str, int], theirs: dict[str, int], vectors: np.nd
         return FARTHEST
     a, b = vectors[[places[word] for word in ours]], vectors[[places[word] for word in theirs]]
     costs = np.linalg.norm(a[:, None] - b[None], axis=-1)
-    supply, demand = np.array(list(ours.values())), np.array(list(theirs.values()))
-    # Shares of both heaps as whole units: each of ours is worth as many as theirs has words, and the other way round.
-    common = gcd(int(supply.sum()), int(demand.sum()))
-    units = int(supply.sum()) * int(demand.sum()) // common
-    total, _ = transport(costs, supply * (units // int(supply.sum())), demand * (units // int(demand.sum())))
-    return total / units
+    supply, demand = (np.array(list(heap.values())) / sum(heap.values()) for heap in (ours, theirs))
+    return transport(costs, supply, demand)[0]
 
 
-def bertscore(encoder: Encoder) -> MetricFunction:
+def bertscore(encoder: Encoder) -> Metric:
     """`bertscore_precision`, `_recall` and `_fmeasure` (Zhang et al. 2020, section 3), each the mean of the examples'.
 
     Each piece is matched with the most similar one of the other text, by the cosine of their states in the last layer.
@@ -206,17 +199,14 @@ def bertscore(encoder: Encoder) -> MetricFunction:
     only comparable within one encoder. A text without a piece has 0 on all three.
     """
 
-    def measure(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Figure]:
-        same_number(predictions=predictions, references=references)
+    def score(predictions: Sequence[str], references: Sequence[str], _: Sequence[str]) -> dict[str, Any]:
         pairs = zip(encoder.pieces(predictions), encoder.pieces(references), strict=True)
         values = np.array([greedy_match(*pair) for pair in pairs]).reshape(-1, 3)
-        settings = f"tool:trainer|{encoder.signature}|layer:last|specials:no|idf:no|rescaled:no"
-        return {
-            f"bertscore_{part}": mean_of(values[:, column], f"bertscore_{part}|{settings}")
-            for column, part in enumerate(("precision", "recall", "fmeasure"))
-        }
+        return {figure: values[:, column] for column, figure in enumerate(figures)}
 
-    return measure
+    figures = [f"bertscore_{part}" for part in PARTS]
+    settings = f"tool:trainer|{encoder.signature}|layer:last|specials:no|idf:no|rescaled:no"
+    return Metric("bertscore", means(figures, settings), score)
 
 
 def greedy_match(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
@@ -231,11 +221,3 @@ def greedy_match(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, fl
     precision, recall = float(similar.max(axis=1).mean()), float(similar.max(axis=0).mean())
     both = precision + recall
     return precision, recall, 2 * precision * recall / both if both > 0 else 0.0
-
-
-# The metrics that need an encoder, by the names of a command line.
-SEMANTIC: dict[str, Callable[[Encoder], MetricFunction]] = {
-    "embedding": embedding_similarity,
-    "wmd": word_movers_distance,
-    "bertscore": bertscore,
-}

@@ -28,7 +28,7 @@ from trainer.metrics.rouge import PARTS
 from trainer.runtime.durations import spoken
 from trainer.runtime.figures import figure_and_interval
 from trainer.runtime.files import write_atomically
-from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results, cell, data_name, results_table
+from trainer.scoring.records import ROUGE_TITLES, Evaluation, FigureRecord, Results, cell, data_name, results_table
 from trainer.settings.groups import DEFAULT_LICENSE, HubSettings, read_card_notes
 
 # Figures about the summaries that the card shows where they were measured: title, factor, digits.
@@ -242,11 +242,11 @@ def _by_data(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
     return list(groups.values())
 
 
-def _parts(metric: Metric, scale: float, digits: int) -> tuple[str, str]:
+def _parts(metric: FigureRecord, scale: float, digits: int) -> tuple[str, str]:
     return figure_and_interval(metric.value, metric.low, metric.high, scale, digits)
 
 
-def _percent(metric: Metric | None) -> str | None:
+def _percent(metric: FigureRecord | None) -> str | None:
     return None if metric is None or metric.value is None else f"{100 * metric.value:.1f}"
 
 

@@ -17,9 +17,9 @@ from trainer.report.qualitative import SHOWN_SOURCE, Shown, shown
 from trainer.report.sections import Plot, markdown, sections
 from trainer.report.tables import Table, title
 from trainer.runtime.files import write_atomically
-from trainer.scoring.measure import Measured
+from trainer.scoring.evaluation import Evaluated
 from trainer.scoring.records import Results, data_name
-from trainer.scoring.run import Run
+from trainer.settings.evaluation import ReportSettings
 
 HERE = Path(__file__).resolve().parent
 GROUPS = {"best": "best", "worst": "worst", "drawn": "drawn at random"} | {
@@ -28,11 +28,15 @@ GROUPS = {"best": "best", "worst": "worst", "drawn": "drawn at random"} | {
 _VALUE = re.compile(r"(?P<value>[+-]?[\d.]+) (?P<interval>\[.*\])")
 
 
-def write_report(run: Run, found: Measured) -> None:
-    """All files of the report into the run's folder; predictions.jsonl is put in order on the way."""
-    results = found.results
-    results.save(run.folder / "results.json")
-    write_atomically(run.folder / "report.md", markdown(results))
+def write_report(found: Evaluated, settings: ReportSettings, seed: int) -> None:
+    """All files of the report into the run's folder.
+
+    Args:
+        seed: of the examples that are drawn.
+    """
+    results, folder = found.results, found.run.folder
+    results.save(folder / "results.json")
+    write_atomically(folder / "report.md", markdown(results))
     pictures = {
         part.name: svg(part.name, results)
         for section in sections(results)
@@ -40,12 +44,11 @@ def write_report(run: Run, found: Measured) -> None:
         if isinstance(part, Plot)
     }
     for name, picture in pictures.items():
-        write_atomically(run.folder / "plots" / f"{name}.svg", standalone(picture) + "\n")
-    examples = _examples(run, found)
-    write_atomically(run.folder / "report.html", report_page(results, pictures, bool(examples)))
+        write_atomically(folder / "plots" / f"{name}.svg", standalone(picture) + "\n")
+    examples = _examples(found, settings, seed)
+    write_atomically(folder / "report.html", report_page(results, pictures, bool(examples)))
     if examples:
-        write_atomically(run.folder / "examples.html", examples_page(results, examples))
-    run.finish(found.jobs, found.failed)
+        write_atomically(folder / "examples.html", examples_page(results, examples))
 
 
 def report_page(results: Results, pictures: dict[str, str], examples: bool = True) -> str:
@@ -77,14 +80,14 @@ def examples_page(results: Results, examples: list[Shown]) -> str:
     )
 
 
-def _examples(run: Run, found: Measured) -> list[Shown]:
-    number = run.settings.report.examples
-    if not number:
+def _examples(found: Evaluated, settings: ReportSettings, seed: int) -> list[Shown]:
+    if not settings.examples:
         return []
     made: list[Shown] = []
-    for system, columns in found.columns.items():
-        by = "rouge1_fmeasure" if "rouge1_fmeasure" in columns.values else run.settings.report.compare_list[0]
-        made += shown(system, columns.values, by, number, run.settings.system.seed, run.ledger, run.spool)
+    for system, one in found.measured.items():
+        values = one.columns.values
+        by = "rouge1_fmeasure" if "rouge1_fmeasure" in values else settings.compare_list[0]
+        made += shown(system, values, by, settings.examples, seed, found.run.ledger, found.run.examples)
     return made
 
 

@@ -34,6 +34,7 @@ _COUNTS = (
     "summary_tokens",
     "compression",
     "density",
+    "joined_places",
 )
 
 EDGE_CASES = (

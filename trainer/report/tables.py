@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.runtime.figures import ABSENT
-from trainer.scoring.records import ROUGE_TITLES, Evaluation, Metric, Results, cell, data_name
+from trainer.scoring.records import ROUGE_TITLES, Evaluation, FigureRecord, Results, cell, data_name
 
 # Figures that the headline table has, and those that have tables of their own.
 F1 = {f"{kind}_fmeasure": title for kind, title in ROUGE_TITLES.items()}
@@ -75,7 +75,7 @@ def any_evaluation(results: Results) -> Evaluation | None:
     audit = results.analysis.get("audit")
     if not audit:
         return None
-    metrics = {name: Metric(**metric) for name, metric in audit[0]["metrics"].items()}
+    metrics = {name: FigureRecord(**metric) for name, metric in audit[0]["metrics"].items()}
     return Evaluation(**(audit[0] | {"metrics": metrics}))
 
 

@@ -51,8 +51,16 @@ class Processes:
     @contextmanager
     def in_turn(self) -> Iterator[None]:
         """The first process goes through the block before the others: what it makes there they will find."""
+        if self.n == 1:  # also when the others of this run have ended
+            yield
+            return
         with PartialState().main_process_first():
             yield
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.n > 1:
+            PartialState().wait_for_everyone()
 
     def say(self, text: object = "") -> None:
         """Prints in the first process only."""

@@ -5,10 +5,9 @@ appended to the process's own file in one go, so a kill costs a block, and neith
 changes a record: what a system sees at once is always the same block.
 """
 
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,45 +16,58 @@ from tqdm.auto import tqdm
 
 from trainer.data.splits import Example
 from trainer.errors import UserError
-from trainer.metrics.base import MetricFunction
+from trainer.metrics.base import Metric
 from trainer.runtime.durations import spoken
 from trainer.runtime.processes import Processes
-from trainer.scoring.columns import is_mean
-from trainer.scoring.figures import generation_figures
-from trainer.scoring.intervals import json_number
 from trainer.scoring.jobs import Job
 from trainer.scoring.ledger import append_lines
+from trainer.scoring.predictions import predictions_of
 from trainer.scoring.run import Run
 from trainer.settings.base import public_name
-from trainer.settings.evaluation import EvalSettings
 from trainer.summarizers.base import Summarizer, Summary
-from trainer.summarizers.systems import parse_system
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def predict(
-    run: Run, job: Job, metrics: Sequence[MetricFunction], processes: Processes, progress: "Progress"
-) -> str | None:
-    """Summarises and scores what is still to be done of a job; returns why it failed, None where it did not.
+def predict(run: Run, jobs: Sequence[Job], metrics: Sequence[Metric], processes: Processes) -> dict[str, str]:
+    """Summarises and scores what is still to be done of all jobs; returns the systems that failed, and why.
 
     Raises:
-        UserError: the system is another one than at the run's beginning.
+        UserError: a system is another one than at the run's beginning.
     """
-    rows = min(job.rows or len(run.spool), len(run.spool))
-    size = run.settings.system.block_size
+    run.scan([job.name for job in jobs])
+    processes.wait()  # nobody writes before everybody has read
+    progress = Progress(processes)
+    alone = [metric for metric in metrics if metric.pools is None]
+    failed: dict[str, str] = {}
+    for job in jobs:
+        reason = _predict(run, job, alone, processes, progress)
+        if reason:
+            failed[job.name] = reason
+            processes.say(f"{job.name} has no row: {reason}")
+    progress.end()
+    return failed
+
+
+def _predict(run: Run, job: Job, metrics: Sequence[Metric], processes: Processes, progress: "Progress") -> str | None:
+    """One job; returns why it failed, None where it did not."""
+    rows = min(job.rows or len(run.examples), len(run.examples))
+    size = run.block_size
     done = run.ledger.done(job.name)[:rows]
     blocks = [start for start in range(0, rows, size) if not done[start : start + size].all()]
     progress.begin(job.name, rows, rows - sum(min(size, rows - start) for start in blocks))
-    if not blocks and job.name in json.loads((run.folder / "run.json").read_text("utf-8"))["models"]:
+    if not blocks and job.name in run.models:
         return None
     system, failure = None, None
     with processes.in_turn():  # what the first process fetches, the others find
         try:
-            system = _load(job, run.settings)
+            system = job.load()
+            _place(system)
         except Exception as error:
+            if job.required:
+                raise
             failure = _reason(error)
-    failure = _agree(run, job, processes, failure)
+    failure = _agree(processes, failure)
     if failure:
         return failure
     if processes.first:
@@ -63,56 +75,29 @@ def predict(
     for number, start in enumerate(range(0, rows, size)):
         if start not in blocks or number % processes.n != processes.rank:
             continue
-        examples = run.spool[start : min(start + size, rows)]
+        examples = run.examples[start : min(start + size, rows)]
         began = time.monotonic()
         try:
-            if hasattr(system, "show"):
-                system.show((example.source, example.target) for example in examples)
-            summaries = system.summarize([example.source for example in examples])
+            summaries = _summarize(system, job, examples)
         except Exception as error:  # whatever goes wrong within one system costs its row and not the run
+            if job.required:
+                raise
             failure = _reason(error)
             break
         seconds = time.monotonic() - began
-        append_lines(
-            run.work / f"predictions.rank{processes.rank}.jsonl", lines(job.name, start, examples, summaries, metrics)
-        )
+        made = predictions_of(job.name, start, examples, summaries, metrics)
+        append_lines(run.work / f"predictions.rank{processes.rank}.jsonl", (line.to_dict() for line in made))
         timing = {"system": job.name, "block": number, "seconds": round(seconds, 4), "processes": processes.n}
         append_lines(run.work / f"timings.rank{processes.rank}.jsonl", [timing])
         progress.add(len(examples))
-    return _agree(run, job, processes, failure)
+    return _agree(processes, failure)
 
 
-def lines(
-    system: str,
-    start: int,
-    examples: Sequence[Example],
-    summaries: Sequence[Summary],
-    metrics: Sequence[MetricFunction],
-) -> Iterator[dict[str, Any]]:
-    """The lines of predictions.jsonl for a block whose first row is `start`.
-
-    `counts` are there for corpus scores only: the sums of what they are computed from.
-    """
-    figures = generation_figures(summaries)
-    texts = [summary.text for summary in summaries]
-    for metric in metrics:
-        figures |= metric(texts, [one.target for one in examples], [one.source for one in examples])
-    for place, (example, summary) in enumerate(zip(examples, summaries, strict=True)):
-        line = {
-            "system": system,
-            "row": start + place,
-            "id": example.id,
-            "prediction": summary.text,
-            "reference": example.target,
-            "score": summary.score,
-            "tokens_read": summary.tokens_read,
-            "tokens_total": summary.tokens_total,
-            "tokens_written": summary.tokens_written,
-            "finished": summary.finished,
-            "scores": {name: json_number(figure.per_example[place]) for name, figure in figures.items()},
-        }
-        counts = {name: figure.rows[place].tolist() for name, figure in figures.items() if not is_mean(figure)}
-        yield line | ({"counts": counts} if counts else {})
+def _summarize(system: Any, job: Job, examples: Sequence[Example]) -> list[Summary]:
+    sources = [example.source for example in examples]
+    return (
+        system.summarize(sources, [example.target for example in examples]) if job.bound else system.summarize(sources)
+    )
 
 
 class Progress:
@@ -158,17 +143,6 @@ class Progress:
             self._bar = None
 
 
-def _load(job: Job, settings: EvalSettings) -> Summarizer:
-    system = parse_system(
-        job.spec,
-        seed=settings.system.seed,
-        generation=job.generation,
-        batch_size=settings.system.batch_size,
-    )
-    _place(system)
-    return system
-
-
 def _place(system: Any) -> None:
     """Moves the models of a system to this process's GPU, where there is one."""
     device = PartialState().device
@@ -188,7 +162,7 @@ def _about(job: Job, system: Summarizer) -> dict[str, Any]:
     return about
 
 
-def _agree(run: Run, job: Job, processes: Processes, failure: str | None) -> str | None:
+def _agree(processes: Processes, failure: str | None) -> str | None:
     """The first failure that any process has had with a job; all get the same answer."""
     if processes.n == 1:
         return failure

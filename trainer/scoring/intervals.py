@@ -1,15 +1,14 @@
 """From figures to records: each with its bootstrap interval over the same resampled examples."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from trainer.data.splits import Split
-from trainer.metrics.base import Figure, mean_of
+from trainer.metrics.base import Figure
 from trainer.runtime.environment import git_commit
-from trainer.scoring.records import Evaluation, Metric
+from trainer.scoring.records import Evaluation, FigureRecord
 
 # Numbers drawn at once while resampling: keeps memory flat, whatever n and the number of samples are.
 _DRAWN_AT_ONCE = 1 << 21
@@ -17,7 +16,7 @@ _DRAWN_AT_ONCE = 1 << 21
 
 def evaluation_of(
     about: Mapping[str, Any],
-    split: Split,
+    data: Mapping[str, Any],
     figures: Mapping[str, Figure],
     seconds: float,
     *,
@@ -25,20 +24,18 @@ def evaluation_of(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Evaluation:
-    """The record of a system that has been measured; `about` is what its `describe()` says."""
+    """The record of a system that has been measured.
+
+    Args:
+        about: what its `describe()` says.
+        data: as `trainer.scoring.measure.data_record` gives it.
+        seconds: time that the summarising took.
+    """
     return Evaluation(
         system=about["system"],
         model=about["model"],
         revision=about["revision"],
-        data={
-            "dataset": split.dataset,
-            "config": split.config,
-            "split": split.name,
-            "revision": split.revision,
-            "fingerprint": split.fingerprint,
-            "n": len(split.examples),
-            "skipped": len(split.skipped),
-        },
+        data=dict(data),
         decoding=about["decoding"],
         number_format=about["number_format"],
         seed=about["seed"],
@@ -56,26 +53,13 @@ def evaluation_of(
 
 def measured(
     figures: Mapping[str, Figure], samples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> dict[str, Metric]:
+) -> dict[str, FigureRecord]:
     """Each figure as a record with its bootstrap interval; the same resampled examples serve all of them."""
     intervals = _bootstrap(figures, samples, seed, confidence)
     return {
-        name: Metric(json_number(figure.value), *map(json_number, intervals[name]), figure.n, figure.signature)
+        name: FigureRecord(json_number(figure.value), *map(json_number, intervals[name]), figure.n, figure.signature)
         for name, figure in figures.items()
     }
-
-
-def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, samples: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean of `values` (n,) (Efron 1979; Koehn 2004 for texts).
-
-    NaN values are examples without a value: drawn like the others, and left out of the mean.
-
-    Raises:
-        ValueError: `samples` is below 1 or `confidence` outside (0, 1).
-    """
-    return _bootstrap({"mean": mean_of(values, "")}, samples, seed, confidence)["mean"]
 
 
 def _bootstrap(

@@ -1,14 +1,16 @@
 """What an evaluation is to do: one job a system, names checked."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from trainer.errors import UserError
 from trainer.scoring.audit import AUDIT, audit_name
-from trainer.scoring.registry import METRIC_NAMES
 from trainer.settings.base import public_name
-from trainer.settings.evaluation import EvalSettings, known
-from trainer.summarizers.systems import SEE_REFERENCES, baseline_of, check_system
+from trainer.settings.evaluation import EvalSystemSettings
+from trainer.summarizers.base import Summarizer
+from trainer.summarizers.systems import SEE_REFERENCES, baseline_of, check_system, parse_system
 
 # What "random" and so on mean where no number is given, as in the report's tables.
 USUAL = {"lead": "lead-3", "random": "random-1", "textrank": "textrank-1"}
@@ -20,55 +22,67 @@ class Job:
 
     Attributes:
         name: what records and tables call it.
-        spec: what `parse_system` takes.
-        generation: decoding settings that go over the model's own.
+        load: makes the system, its models loaded.
+        spec: what `parse_system` made it of, so that changed files of a local model are noticed; None where it is made
+            otherwise.
+        bound: whether it sees the references (`summarize(sources, references)`), and so is no system to be compared
+            with.
         audit: whether it is a row of the decoding audit and not of the table.
+        required: whether nothing is worth having without it: its errors are raised, others' cost their row only.
     """
 
     name: str
-    spec: str
-    generation: dict[str, Any]
+    load: Callable[[], Summarizer]
+    spec: str | None = None
     rows: int | None = None
+    bound: bool = False
     audit: bool = False
-
-    @property
-    def bound(self) -> bool:
-        """Whether it sees the references, and so is no system to be compared with."""
-        baseline = baseline_of(self.spec)
-        return baseline is not None and baseline[0] in SEE_REFERENCES
+    required: bool = False
 
 
-def plan(settings: EvalSettings) -> list[Job]:
-    """What is to be done, names checked.
+def plan(system: EvalSystemSettings, generation: Mapping[str, Any]) -> list[Job]:
+    """One job for each system and each row of the audit.
+
+    Args:
+        generation: decoding settings that go over each model's own.
 
     Raises:
-        UserError: no such system or metric, with the nearest name.
+        UserError: no such system, with the nearest name; two with the same name in the tables.
     """
-    for name in settings.system.metric_list:
-        known("metric", name, METRIC_NAMES, "--metrics: ")
-    if not settings.system.metric_list:
-        raise UserError(f"--metrics is empty: name at least one of {', '.join(METRIC_NAMES)}.")
-    given = settings.decoding.given()
-    jobs = []
-    for spec in settings.system.system_list:
-        spec = USUAL.get(spec, spec)
-        check_system(spec)
-        jobs.append(Job(public_name(spec), spec, given))
-    if settings.system.audit:
-        spec = settings.system.audit
+    jobs = [job_of(USUAL.get(spec, spec), system, generation) for spec in system.system_list]
+    if system.audit:
+        spec = system.audit
         check_system(spec)
         if baseline_of(spec) or spec.startswith("mbr:"):
             raise UserError(f"--audit is {spec!r}: it is a model's decoding that is audited, so name a model.")
         jobs += [
-            Job(audit_name(public_name(spec), way), spec, given | way, settings.system.audit_samples, audit=True)
+            job_of(spec, system, {**generation, **way}, audit_name(public_name(spec), way), system.audit_samples, True)
             for way in AUDIT
         ]
     names = [job.name for job in jobs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"--systems: two of them would be called {twice} in the tables; rename one's folder.")
-    against = settings.report.compare_to
-    if against not in ("best", "all"):
-        against = public_name(USUAL.get(against, against))
-        known("system", against, [job.name for job in jobs if not job.audit and not job.bound], "--compare_to: ")
     return jobs
+
+
+def job_of(
+    spec: str,
+    system: EvalSystemSettings,
+    generation: Mapping[str, Any],
+    name: str | None = None,
+    rows: int | None = None,
+    audit: bool = False,
+) -> Job:
+    """The job of a system that `parse_system` knows.
+
+    Raises:
+        UserError: no such system, with the nearest name.
+    """
+    check_system(spec)
+    baseline = baseline_of(spec)
+    load = partial(
+        parse_system, spec, seed=system.seed, generation=generation, batch_size=system.batch_size, scores=True
+    )
+    bound = baseline is not None and baseline[0] in SEE_REFERENCES
+    return Job(name or public_name(spec), load, spec, rows, bound, audit)

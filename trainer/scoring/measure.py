@@ -1,198 +1,94 @@
-"""From the lines on the disk to records: figures with intervals, comparisons, slices, throughput, warnings."""
+"""From the lines on the disk to records: the figures of each system with their intervals."""
 
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-
-from trainer.data.splits import Split
-from trainer.metrics import aboutness
-from trainer.metrics.base import Figure
-from trainer.runtime.hardware import peak_memory
-from trainer.scoring.cited import cited_rows
-from trainer.scoring.columns import Columns, fill_aboutness
-from trainer.scoring.intervals import evaluation_of, json_number
-from trainer.scoring.jobs import USUAL, Job
-from trainer.scoring.records import Evaluation, Results
+from trainer.data.splits import Split, fingerprint
+from trainer.metrics.base import Metric
+from trainer.metrics.rouge import wordless
+from trainer.scoring.columns import Columns, fill_pooled
+from trainer.scoring.intervals import evaluation_of
+from trainer.scoring.jobs import Job
+from trainer.scoring.predictions import figure_kinds
+from trainer.scoring.records import Evaluation, wordless_note
 from trainer.scoring.run import Run
-from trainer.scoring.significance import compare, too_few
-from trainer.scoring.slices import Features, slice_records
-from trainer.settings.base import public_name
-from trainer.settings.evaluation import XSUM_TEST, EvalSettings, known
-
-LEAST = 200  # examples; with fewer, intervals of ROUGE are mostly wider than the differences that papers report
 
 
-@dataclass
+@dataclass(frozen=True)
 class Measured:
-    """What process 0 has when all systems are through.
+    """One system, measured.
 
     Attributes:
-        results: what results.json holds.
-        jobs: what was to be done.
-        columns: system → its numbers, for the report's choice of examples.
-        failed: system → reason.
+        job: what was done.
+        evaluation: its record.
+        columns: the numbers behind the record.
+        seconds: time that the summarising took.
     """
 
-    results: Results
-    jobs: Sequence[Job]
-    columns: dict[str, Columns] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    job: Job
+    evaluation: Evaluation
+    columns: Columns
+    seconds: float
 
 
 def measure(
-    run: Run,
-    jobs: Sequence[Job],
-    protos: Mapping[str, Figure],
-    failed: Mapping[str, str],
-    say: Callable[..., None] = print,
-) -> Measured:
-    """From the lines on the disk to records: figures with intervals, comparisons, slices, throughput, warnings."""
-    report = run.settings.report
-    columns: dict[str, Columns] = {}
-    evaluations: dict[str, Evaluation] = {}
-    throughput: list[dict[str, Any]] = []
-    run.scan(jobs)
-    models = json.loads((run.folder / "run.json").read_text("utf-8"))["models"]
-    made = [job for job in jobs if job.name not in failed]
-    rows = {job.name: min(job.rows or len(run.spool), len(run.spool)) for job in made}
-    filled = {job.name: Columns(protos, rows[job.name]).fill(run.ledger.records(job.name)) for job in made}
-    if aboutness.FIGURE in protos:
-        fill_aboutness({job.name: filled[job.name] for job in made if not job.audit}, run.ledger, run.spool)
-    for job in made:
-        n, found = rows[job.name], filled[job.name]
-        split = _part(run.split, n)
-        seconds = run.seconds(job.name)
-        evaluations[job.name] = evaluation_of(
-            models[job.name]["about"],
-            split,
-            found.figures(),
-            seconds,
-            bootstrap_samples=report.bootstrap_samples,
-            seed=run.settings.system.seed,
-        )
-        if job.audit:
-            continue
-        columns[job.name] = found
-        throughput.append(_throughput(job.name, seconds, n, found))
-    shown = [job for job in jobs if job.name in columns]
-    analysis: dict[str, Any] = {
-        "failed": [{"system": name, "reason": reason} for name, reason in failed.items()],
-        "bounds": [job.name for job in shown if job.bound],
-        "throughput": throughput,
-        "peak_memory_bytes": peak_memory(torch.device("cpu")),
-    }
-    compared = {job.name: columns[job.name] for job in shown if not job.bound}
-    analysis["comparisons"] = comparisons(run.settings, compared)
-    analysis["warnings"] = warnings(len(run.spool), analysis["comparisons"])
-    features = None
-    if report.slice_list and columns:
-        say("Setting kinds of article apart ...")
-        features = Features.of(run.spool, report.slice_list, report.topics, run.settings.system.seed)
-        figures = {name: found.figure(report.slice_by) for name, found in columns.items()}
-        analysis["slices"] = slice_records(
-            features, report.slice_by, figures, report.bootstrap_samples, run.settings.system.seed
-        )
-    audit = [evaluations[job.name] for job in jobs if job.audit and job.name in evaluations]
-    if audit:
-        analysis["audit"] = [_plain(asdict(one)) for one in audit]
-    analysis["cited"] = cited_rows(report.cited, run.split.dataset)
-    results = Results(
-        evaluations=[evaluations[job.name] for job in shown],
-        settings=run.settings.public(),
-        analysis=_plain(analysis),
-    )
-    return Measured(results, jobs, columns, dict(failed))
+    run: Run, jobs: Sequence[Job], metrics: Sequence[Metric], bootstrap_samples: int, seed: int
+) -> dict[str, Measured]:
+    """The records of all jobs, by name and in their order; every line of theirs must be there.
 
-
-def known_figures(settings: EvalSettings, names: Iterable[str]) -> None:
-    """That what systems are compared by, and slices show, is measured at all.
-
-    Raises:
-        UserError: with the nearest name.
+    Args:
+        bootstrap_samples, seed: of the intervals.
     """
-    names = list(names)
-    for name in settings.report.compare_list:
-        known("figure of these --metrics", name, names, "--compare_by: ")
-    if settings.report.slice_list:
-        known("figure of these --metrics", settings.report.slice_by, names, "--slice_by: ")
-
-
-def comparisons(settings: EvalSettings, columns: Mapping[str, Columns]) -> list[dict[str, Any]]:
-    """Each system against the one of best ROUGE-1, a given one, or each other, by each figure of --compare_by."""
-    if len(columns) < 2:
-        return []
-    found = []
-    report = settings.report
-    against: str | None = public_name(USUAL.get(report.compare_to, report.compare_to))
-    if report.compare_to == "all":
-        against = None
-    elif report.compare_to == "best" or against not in columns:  # a given one may have failed
-        first = report.compare_list[0]
-        against = max(columns, key=lambda name: _or_least(columns[name].figure(first).value))
-    for metric in report.compare_list:
-        figures = {name: one.figure(metric) for name, one in columns.items()}
-        for one in compare(metric, figures, against, report.test_samples, settings.system.seed):
-            found.append(asdict(one) | {"verdict": one.verdict()})
-    return found
-
-
-def warnings(n: int, compared: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a reader should know before believing a difference."""
-    said = []
-    if n < LEAST:
-        said.append(
-            f"Only {n:,} examples: intervals are wide, and a difference between systems that is not far outside them "
-            f"says little. Several hundred examples are usual."
-        )
-    number = max((one["comparisons"] for one in compared), default=0)
-    if number and too_few(n, number):
-        said.append(f"{n} examples can't tell any systems apart at the 5% level, whatever their scores.")
-    unseen = [one for one in compared if max(one["p_bootstrap_holm"], one["p_randomization_holm"]) >= 0.05]
-    if unseen:
-        said.append(
-            f"{len(unseen)} of {len(compared)} comparisons show no difference that chance could not make; "
-            "their sentences say how large one would have to be to be seen."
-        )
-    return said
-
-
-def _part(split: Split, n: int) -> Split:
-    """The first n examples as a split of their own, as `--max_samples` would have read it."""
-    if n == len(split.examples):
-        return split
-    return Split(
-        split.name, split.examples[:n], split.dataset, split.config, split.revision, split.skipped, split.rows_read
-    )
-
-
-def _throughput(name: str, seconds: float, n: int, columns: Columns) -> dict[str, Any]:
-    words = columns.values.get("source_words")
+    ledger = run.scan([job.name for job in jobs])
+    kinds = figure_kinds(metrics)
+    rows = {job.name: min(job.rows or len(run.examples), len(run.examples)) for job in jobs}
+    columns = {job.name: Columns(kinds, rows[job.name]).fill(ledger.records(job.name)) for job in jobs}
+    for metric in metrics:
+        if metric.pools:
+            whole = {job.name: columns[job.name] for job in jobs if not job.audit}
+            fill_pooled(metric, whole, ledger, run.examples)
+    data = {n: data_record(run.split, n) for n in set(rows.values())}
+    seconds = {job.name: run.seconds(job.name) for job in jobs}
     return {
-        "system": name,
-        "seconds": round(seconds, 3),
-        "articles": n,
-        "articles_per_second": round(n / seconds, 4) if seconds else None,
-        "source_words": None if words is None else round(float(np.nanmean(words)), 1),
-        "xsum_test_articles": XSUM_TEST,
-        "xsum_test_seconds": round(seconds / n * XSUM_TEST, 1),
+        job.name: Measured(
+            job,
+            evaluation_of(
+                run.models[job.name]["about"],
+                data[rows[job.name]],
+                columns[job.name].figures(),
+                seconds[job.name],
+                bootstrap_samples=bootstrap_samples,
+                seed=seed,
+            ),
+            columns[job.name],
+            seconds[job.name],
+        )
+        for job in jobs
     }
 
 
-def _or_least(value: float) -> float:
-    return value if math.isfinite(value) else -math.inf
+def data_record(split: Split, n: int) -> dict[str, Any]:
+    """What a record says of the first n pairs of a split, as if no more had been read.
+
+    `references_without_words` is there only if some references have no word that ROUGE counts.
+    """
+    whole = n == len(split.examples)
+    examples = split.examples if whole else split.examples[:n]
+    record = {
+        "dataset": split.dataset,
+        "config": split.config,
+        "split": split.name,
+        "revision": split.revision,
+        "fingerprint": split.fingerprint if whole else fingerprint(examples),
+        "n": n,
+        "skipped": len(split.skipped),
+    }
+    without = wordless(example.target for example in examples)
+    return record | ({"references_without_words": without} if without else {})
 
 
-def _plain(value: Any) -> Any:
-    """The same in JSON's types; what is not defined is null."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return json_number(value)
-    return int(value) if isinstance(value, np.integer) else value
+def wordless_notes(*splits: Split) -> list[str]:
+    """A warning for each split some of whose references have no word that ROUGE counts."""
+    counted = [(split, wordless(example.target for example in split.examples)) for split in splits]
+    return [f"{split.dataset}, {split.name}: {wordless_note(n, len(split))}" for split, n in counted if n]

@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from trainer.errors import UserError
-from trainer.metrics.rouge import PARTS, ROUGE_TYPES
+from trainer.metrics.rouge import ROUGE_TYPES
 from trainer.runtime.environment import environment
 from trainer.runtime.figures import ABSENT, with_interval
 from trainer.runtime.files import write_atomically
@@ -22,7 +22,7 @@ ROUGE_TITLES = dict(zip(ROUGE_TYPES, ("ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-Ls
 
 
 @dataclass(frozen=True)
-class Metric:
+class FigureRecord:
     """One figure: its value, the ends of its interval, over how many examples, and how it was computed.
 
     ROUGE and shares are in [0, 1]; words and tokens are counts. All three are None where no example defines
@@ -43,8 +43,8 @@ class Evaluation:
     Attributes:
         system: the name that tables show.
         model, revision: Hub name or folder and commit; None for a system without a model.
-        data: `dataset`, `config`, `split`, `revision`, `fingerprint` (of ids and texts), `n` and `skipped`
-            (rows left out as bad).
+        data: `dataset`, `config`, `split`, `revision`, `fingerprint` (of ids and texts), `n`, `skipped`
+            (rows left out as bad) and, where there are any, `references_without_words` (they score 0 on ROUGE).
         decoding: what the system says of how it reads and decodes.
         number_format: fp32, bf16 or fp16; None without a model.
         seed: of the system itself (a random baseline, sampling); None where it draws nothing.
@@ -64,23 +64,7 @@ class Evaluation:
     commit: str | None
     interval: dict[str, Any]
     seconds: float
-    metrics: dict[str, Metric]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One line of `predictions.jsonl`: a summary, what it was compared with, and its own scores."""
-
-    system: str
-    id: str
-    prediction: str
-    reference: str
-    score: float | None
-    tokens_read: int
-    tokens_total: int
-    tokens_written: int | None
-    finished: bool
-    scores: dict[str, float | None]
+    metrics: dict[str, FigureRecord]
 
 
 @dataclass
@@ -149,14 +133,14 @@ class Results:
             _has(record["interval"], ("method", "samples", "seed", "confidence"), f"{place}.interval")
             metrics = {}
             for name, metric in record["metrics"].items():
-                _check(Metric, metric, f"{place}.metrics[{name!r}]")
-                metrics[name] = Metric(**metric)
+                _check(FigureRecord, metric, f"{place}.metrics[{name!r}]")
+                metrics[name] = FigureRecord(**metric)
             evaluations.append(Evaluation(**(record | {"metrics": metrics})))
         return cls(**(data | {"evaluations": evaluations}))
 
-    def table(self, markdown: bool = False, full: bool = False) -> str:
-        """Systems × ROUGE-1/2/L/Lsum F1 × 100 with their intervals; `full` adds precision and recall."""
-        return results_table(self.evaluations, markdown, full)
+    def table(self, markdown: bool = False) -> str:
+        """Systems × ROUGE-1/2/L/Lsum F1 × 100 with their intervals."""
+        return results_table(self.evaluations, markdown)
 
 
 def _check(cls: type, data: Any, where: str) -> None:
@@ -184,29 +168,26 @@ def _has(data: dict[str, Any], names: Sequence[str], where: str) -> None:
             raise UserError(f"{where} lacks the field {name!r}.")
 
 
-def results_table(evaluations: Sequence[Evaluation], markdown: bool = False, full: bool = False) -> str:
-    """ROUGE × 100 with intervals, then what stands behind the figures.
-
-    A row a system and data set with the F1s and the length in words; or, if `full`, a row also for each kind
-    of ROUGE, with precision, recall and F1.
-    """
+def results_table(evaluations: Sequence[Evaluation], markdown: bool = False) -> str:
+    """ROUGE F1 × 100 with intervals and the length in words, a row a system and data set; then what stands behind."""
     if not evaluations:
         return "No system has been evaluated."
     several = len({data_name(record) for record in evaluations}) > 1
-    head = ["System", *(["Data"] if several else [])]
-    head += ["Metric", "Precision", "Recall", "F1"] if full else [*ROUGE_TITLES.values(), "Words"]
+    head = ["System", *(["Data"] if several else []), *ROUGE_TITLES.values(), "Words"]
     body = []
     for record in evaluations:
         first = [record.system, *([data_name(record)] if several else [])]
-        if full:
-            body += [
-                [*first, title, *(cell(record.metrics.get(f"{kind}_{part}"), 100, 2) for part in PARTS)]
-                for kind, title in ROUGE_TITLES.items()
-            ]
-        else:
-            cells = [cell(record.metrics.get(f"{kind}_fmeasure"), 100, 2) for kind in ROUGE_TYPES]
-            body.append([*first, *cells, cell(record.metrics.get("summary_words"), 1, 1)])
+        cells = [cell(record.metrics.get(f"{kind}_fmeasure"), 100, 2) for kind in ROUGE_TYPES]
+        body.append([*first, *cells, cell(record.metrics.get("summary_words"), 1, 1)])
     return "\n".join([*_lines(head, body, markdown), "", *_notes(evaluations, markdown)])
+
+
+def wordless_note(without: int, n: int) -> str:
+    """That so many of n references have no word for ROUGE."""
+    return (
+        f"{without:,} of {n:,} references have neither a letter a–z nor a digit: ROUGE finds no word in them, and "
+        "scores them 0 whatever the summary."
+    )
 
 
 def data_name(record: Evaluation) -> str:
@@ -217,7 +198,7 @@ def data_name(record: Evaluation) -> str:
     return f"{name}{config}" + ("" if split in name.rsplit("/", 1)[-1] else f", {split} split")
 
 
-def cell(metric: Metric | None, scale: float = 100, digits: int = 2) -> str:
+def cell(metric: FigureRecord | None, scale: float = 100, digits: int = 2) -> str:
     """`12.34 [11.00, 13.00]`; – where it is not measured or not defined."""
     return with_interval(metric.value, metric.low, metric.high, scale, digits) if metric else ABSENT
 
@@ -248,6 +229,11 @@ def _notes(evaluations: Sequence[Evaluation], markdown: bool) -> list[str]:
     figures = [record.metrics.get(f"{kind}_fmeasure") for record in evaluations for kind in ROUGE_TYPES]
     signatures = dict.fromkeys(figure.signature for figure in figures if figure)
     notes = [f"ROUGE × 100 on {'; '.join(data)}. {'; '.join(intervals)}."]
+    notes += dict.fromkeys(
+        wordless_note(without, record.data["n"])
+        for record in evaluations
+        if (without := record.data.get("references_without_words"))
+    )
     if signatures:
         quote = "`" if markdown else ""
         notes.append("Signatures: " + ", ".join(f"{quote}{text}{quote}" for text in signatures))

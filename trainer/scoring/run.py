@@ -1,4 +1,4 @@
-"""The folder of an evaluation: the pairs, what is done already, and whether a run may go on."""
+"""The folder of an evaluation: what is done already, and whether a run may go on."""
 
 import json
 import shutil
@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.data.load import load_split
-from trainer.data.splits import Split
+from trainer.data.splits import Example, Split
 from trainer.errors import UserError
 from trainer.runtime.files import write_atomically
-from trainer.runtime.processes import Processes
 from trainer.scoring.jobs import Job
 from trainer.scoring.ledger import Ledger, Spool, mend
-from trainer.settings.evaluation import EvalSettings
 
 
 class Run:
@@ -21,50 +18,85 @@ class Run:
 
     run.json says what decides its predictions; predictions.jsonl and work/*.rank*.jsonl hold them; timings.jsonl what
     each block took.
+
+    Args:
+        block_size: examples between two writes to the disk.
     """
 
-    def __init__(self, settings: EvalSettings):
-        self.settings = settings
-        self.folder = settings.output_dir
-        self.work = self.folder / "work"
-        self.predictions = self.folder / "predictions.jsonl"
+    def __init__(self, folder: Path, block_size: int):
+        self.folder = folder
+        self.block_size = block_size
+        self.work = folder / "work"
+        self.pairs = self.work / "pairs.jsonl"
+        self.predictions = folder / "predictions.jsonl"
         self.split: Split | None = None  # in process 0 only
-        self.spool: Spool | None = None
+        self.examples: Sequence[Example] = ()
         self.ledger: Ledger | None = None
 
-    def open(self, jobs: Sequence[Job], processes: Processes) -> None:
-        """Reads the pairs, checks that a run that is here is this one, and mends what a kill has torn.
+    def check(self, names: Sequence[str]) -> None:
+        """That the folder is free, or holds a run whose systems are all among these.
 
         Raises:
-            UserError: the pairs can't be read, or the folder holds another run or something else.
+            UserError: it is another's, or broken.
         """
-        before = self._found(jobs)
-        self.work.mkdir(parents=True, exist_ok=True)
-        self.split = read_pairs(self.settings, self.work / "pairs.jsonl", processes.say)
-        self.spool = self.split.examples
-        self.spool.close_writing()
-        identity = self.settings.identity() | {"fingerprint": self.split.fingerprint}
-        if before is not None:
+        before = self._record()
+        if before is None:
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise UserError(
+                    f"--output_dir {self.folder} holds files, but no evaluation: choose an empty or a new folder."
+                )
+            return
+        missing = [name for name in before["systems"] if name not in names]
+        if missing:
+            them = "it" if len(missing) == 1 else "them"
+            raise UserError(
+                f"The run in {self.folder} also holds {', '.join(missing)}: name {them} too (systems may be added, not "
+                "left out), choose another --output_dir, or begin anew with --from_start."
+            )
+
+    def begin(
+        self, split: Split, identity: Mapping[str, Any], names: Sequence[str], say: Callable[..., None] = print
+    ) -> None:
+        """Begins, or goes on with what is here: checks that it is the same run and mends what a kill has torn.
+
+        Args:
+            identity: JSON values that decide predictions and scores, beside the texts of the data.
+            names: of the systems.
+
+        Raises:
+            UserError: the run that is here was begun otherwise, or there are no pairs.
+        """
+        if not len(split):
+            raise UserError(
+                f"the {split.name} split of {split.dataset} has no examples, so nothing can be measured on it"
+            )
+        before = self._record() or {}
+        self.split, self.examples = split, split.examples
+        identity = {**identity, "fingerprint": split.fingerprint}
+        if before:
             _same(before["identity"], identity, self.folder)
-        record = {
-            "identity": identity,
-            "systems": list(dict.fromkeys([*(before or {}).get("systems", []), *(job.name for job in jobs)])),
-            "models": (before or {}).get("models", {}),
-        }
-        self._note(record)
+        self.work.mkdir(parents=True, exist_ok=True)
+        systems = list(dict.fromkeys([*before.get("systems", []), *names]))
+        self._note({"identity": identity, "systems": systems, "models": before.get("models", {})})
         for path in self._files():
             torn = mend(path)
             if torn:
-                processes.say(f"The last line of {path.name} was torn by a kill ({torn} bytes) and is made anew.")
+                say(f"The last line of {path.name} was torn by a kill ({torn} bytes) and is made anew.")
 
     def join(self) -> None:
-        """What the other processes do when process 0 has opened the run."""
-        self.spool = Spool.open(self.work / "pairs.jsonl")
+        """What the other processes do when process 0 has begun."""
+        self.examples = Spool.open(self.pairs)
 
-    def scan(self, jobs: Sequence[Job]) -> Ledger:
-        self.ledger = Ledger(len(self.spool))
-        self.ledger.scan(self._files(), [job.name for job in jobs])
+    def scan(self, names: Sequence[str]) -> Ledger:
+        """Finds what is done of these systems."""
+        self.ledger = Ledger(len(self.examples))
+        self.ledger.scan(self._files(), names)
         return self.ledger
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """System → what it said of itself when it was loaded ("about")."""
+        return self._record()["models"]
 
     def check_model(self, job: Job, about: Mapping[str, Any]) -> None:
         """That a system whose predictions are partly here is the one that made them.
@@ -72,7 +104,7 @@ class Run:
         Raises:
             UserError: it has another revision, decoding or weights now.
         """
-        record = json.loads((self.folder / "run.json").read_text("utf-8"))
+        record = self._record()
         now = json.loads(json.dumps({"about": about, "weights": _stamp(job.spec)}))
         before = record["models"].get(job.name)
         if before is not None and before != now and self.ledger.done(job.name).any():
@@ -88,24 +120,25 @@ class Run:
         record["models"][job.name] = now
         self._note(record)
 
-    def finish(self, jobs: Sequence[Job], failed: Mapping[str, str]) -> None:
-        """Puts all lines into predictions.jsonl, in the order of systems and rows, and clears work/.
+    def finish(self, names: Sequence[str], failed: Mapping[str, str]) -> None:
+        """Puts the lines of the systems into predictions.jsonl, in the order of systems and rows, and clears work/.
 
         What a system that failed has done stays in work/, for the same command to go on from.
         """
         part = self.folder / ".predictions.jsonl.part"
-        ledger = self.scan(jobs)
+        ledger = self.scan(names)
         with part.open("wb") as file:
-            for job in jobs:
-                if job.name not in failed:
-                    file.writelines(ledger.lines(job.name))
+            for name in names:
+                if name not in failed:
+                    file.writelines(ledger.lines(name))
         part.replace(self.predictions)
         timings = sorted(self.work.glob("timings.rank*.jsonl"))
         with (self.folder / "timings.jsonl").open("ab") as file:
             file.writelines(path.read_bytes() for path in timings)
-        self.spool.close()
+        if isinstance(self.examples, Spool):
+            self.examples.close()
         if failed:
-            self.spool.path.unlink()
+            self.pairs.unlink(missing_ok=True)
         else:
             shutil.rmtree(self.work)
 
@@ -121,33 +154,18 @@ class Run:
                         blocks[record["block"]] = record["seconds"] / record["processes"]
         return sum(blocks.values())
 
-    def _found(self, jobs: Sequence[Job]) -> dict[str, Any] | None:
+    def _record(self) -> dict[str, Any] | None:
+        """What run.json holds; None where there is none."""
         file = self.folder / "run.json"
-        if self.settings.report.from_start and self.folder.is_dir():
-            number = 1
-            while (kept := self.folder.with_name(f"{self.folder.name}.before-{number}")).exists():
-                number += 1
-            self.folder.rename(kept)
         if not file.is_file():
-            if self.folder.is_dir() and any(self.folder.iterdir()):
-                raise UserError(
-                    f"--output_dir {self.folder} holds files, but no evaluation: choose an empty or a new folder."
-                )
             return None
         try:
-            before = json.loads(file.read_text("utf-8"))
-            missing = [name for name in before["systems"] if name not in {job.name for job in jobs}]
+            record = json.loads(file.read_text("utf-8"))
+            return {name: record[name] for name in ("identity", "systems", "models")}
         except (ValueError, KeyError, TypeError):
             raise UserError(
                 f"{file} is broken: choose another --output_dir, or begin anew with --from_start."
             ) from None
-        if missing:
-            them = "it" if len(missing) == 1 else "them"
-            raise UserError(
-                f"The run in {self.folder} also holds {', '.join(missing)}: name {them} too (systems may be added, not "
-                "left out), choose another --output_dir, or begin anew with --from_start."
-            )
-        return before
 
     def _files(self) -> list[Path]:
         old = [self.predictions] if self.predictions.is_file() else []
@@ -157,45 +175,13 @@ class Run:
         write_atomically(self.folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_pairs(settings: EvalSettings, path: Path, say: Callable[..., None] = print) -> Split:
-    """The split, its examples in a `Spool`.
-
-    Raises:
-        UserError: as `load_split`; where the references are missing the sentence says what they are for.
-    """
-    topic = settings.report.topic_column
-    data = settings.data.to_read((topic,) if topic else ())
-    spool = Spool.create(path)
-    several = 0
-
-    def prepare(values: Mapping[str, Any]) -> Mapping[str, Any]:
-        nonlocal several
-        source, target = values.get(data.source_column), values.get(data.target_column)
-        if topic:
-            label = values.get(topic)
-            spool.label = None if label is None else str(label)
-        if _texts(source):
-            values = {**values, data.source_column: " ".join(source)}
-        if _texts(target):
-            several += len(target) > 1
-            values = {**values, data.target_column: target[0]}
-        return values
-
-    try:
-        split = load_split(data, settings.data.split, say, keep=spool, prepare=prepare)
-    except UserError as error:
-        if f"column {data.target_column!r}" in str(error):
-            raise UserError(
-                f"{error} Evaluation compares summaries with references: without that column nothing can be measured."
-            ) from error
-        raise
-    for note in split.notes():
-        say(note)
-    if several:
-        say(f"{several:,} rows have several references; the first of each counts.")
-    if topic and not any(label is not None for _, label in spool.labelled()):
-        raise UserError(f"--topic_column is {topic!r}, and no row of {split.dataset} has such a column.")
-    return split
+def move_aside(folder: Path) -> None:
+    """Renames a folder that is there to `<folder>.before-<n>`."""
+    if folder.is_dir():
+        number = 1
+        while (kept := folder.with_name(f"{folder.name}.before-{number}")).exists():
+            number += 1
+        folder.rename(kept)
 
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
@@ -212,14 +198,12 @@ def _same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> No
         )
 
 
-def _stamp(spec: str) -> list[list[Any]] | None:
+def _stamp(spec: str | None) -> list[list[Any]] | None:
     """Size and time of a local model's weights; None for what is on the Hub, which has a revision."""
+    if spec is None:
+        return None
     folder = Path(spec.partition(":")[2] if spec.startswith("lora:") else spec)
     if not folder.is_dir():
         return None
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*config.json")])
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)

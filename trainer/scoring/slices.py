@@ -5,16 +5,20 @@ stands, what they are about, how thick they are with numbers and with names. For
 gap from the whole with the interval of that gap: the same resampled examples give both, so the interval knows that the
 kind is part of the whole.
 
-Topics are clusters: spherical k-means (Dhillon & Modha 2001) on TF-IDF vectors, begun by k-means++ from a seed. They
-are fitted on at most 2,000 articles and the others are put to the nearest, so memory does not grow with the data.
+Topics are clusters: k-means on TF-IDF vectors, begun by k-means++ (Arthur & Vassilvitskii 2007) from a seed. They are
+fitted on at most 2,000 articles and the others are put to the nearest, so memory does not grow with the data.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import TfidfVectorizer
+from threadpoolctl import threadpool_limits
 
 from trainer.data.sentences import split_sentences
 from trainer.metrics.base import Figure
@@ -37,7 +41,8 @@ _POSITIONS = ("opening sentence", "rest of first third", "middle third", "last t
 ABOUT = {
     "length": "Length of the article in words, in quarters of the examples",
     "position": "Where in the article the answer stands: the sentence that shares most words with the reference",
-    "topic": "Topic: clusters of the articles' own words (TF-IDF, k-means), named by the words that set them apart",
+    "topic": f"Topic: clusters of the articles' own words (TF-IDF, k-means; scikit-learn {version('scikit-learn')}), "
+    "named by the words that set them apart",
     "numbers": "Numbers and dates per 100 words of the article, in thirds",
     "names": "Names (capitalised words that open no sentence) per 100 words of the article, in thirds",
 }
@@ -139,20 +144,13 @@ class Features:
             return
         draw = np.random.default_rng(seed)
         rows = np.sort(draw.choice(len(spool), min(FITTED, len(spool)), replace=False))
-        vectors = Vectors.fit(words_of(spool[int(row)].source) for row in rows)
-        if not vectors.vocabulary:
+        found = Topics.fit([spool[int(row)].source for row in rows], k, seed)
+        if found is None:
             self.notes.append("The articles have no words that tell topics apart.")
             return
-        fitted = vectors.of([words_of(spool[int(row)].source) for row in rows])
-        centers = kmeans(fitted, k, draw)
-        which = np.full(len(spool), -1, np.int8)
-        for number, block in enumerate(spool.blocks(_BLOCK)):
-            table = vectors.of([words_of(example.source) for example in block])
-            nearest = np.where(table.any(axis=1), (table @ centers.T).argmax(axis=1), -1)
-            which[number * _BLOCK : number * _BLOCK + len(block)] = nearest
-        names = vectors.top_words(centers)
+        which = np.concatenate([found.nearest([pair.source for pair in block]) for block in spool.blocks(_BLOCK)])
         for topic in np.argsort([-(which == topic).sum() for topic in range(k)], kind="stable"):
-            self._add("topic", names[topic], which == topic)
+            self._add("topic", found.names[topic], which == topic)
 
 
 def answer_position(source: str, reference: str) -> int:
@@ -174,78 +172,51 @@ def answer_position(source: str, reference: str) -> int:
     return (_FIRST, _MIDDLE, _LAST)[min(3 * place // len(sentences), 2)]
 
 
-class Vectors:
-    """TF-IDF: (1 + log tf) × (log((1 + N) / (1 + df)) + 1), of length 1; words are letters only, three or more."""
+class Topics:
+    """Clusters of articles by their words: k-means on TF-IDF vectors of length 1, both by scikit-learn.
 
-    def __init__(self, vocabulary: list[str], idf: np.ndarray):
-        self.vocabulary = vocabulary
-        self._places = {word: place for place, word in enumerate(vocabulary)}
-        self._idf = idf
+    Attributes:
+        names: of each cluster, the words that stand out most against the mean of all.
+    """
+
+    def __init__(self, vectorizer: TfidfVectorizer, clusters: KMeans):
+        self._vectorizer, self._clusters = vectorizer, clusters
+        centers = clusters.cluster_centers_
+        order = np.argsort(centers.mean(axis=0) - centers, axis=1, kind="stable")[:, :TOP_WORDS]
+        words = vectorizer.get_feature_names_out()
+        self.names = [", ".join(words[row]) for row in order]
 
     @classmethod
-    def fit(cls, texts: Iterator[list[str]]) -> "Vectors":
-        """The words of 0.5% to half of the texts, of two at least; the most frequent 3,000."""
-        found: Counter[str] = Counter()
-        n = 0
-        for words in texts:
-            n += 1
-            found.update({word for word in words if len(word) > 2 and word.isalpha()} - _STOP)
-        least = max(2, n // 200)
-        kept = [(word, df) for word, df in found.items() if least <= df <= max(0.5 * n, least)]
-        kept = sorted(kept, key=lambda one: (-one[1], one[0]))[:VOCABULARY]
-        idf = np.log((1 + n) / (1 + np.array([df for _, df in kept]))) + 1
-        return cls([word for word, _ in kept], idf.astype(np.float32))
+    def fit(cls, texts: Sequence[str], k: int, seed: int) -> "Topics | None":
+        """Clusters of these texts; None where they have no word that could tell them apart.
 
-    def of(self, texts: Sequence[list[str]]) -> np.ndarray:
-        """(texts, vocabulary) float32; a row of zeros where a text has none of the words."""
-        table = np.zeros((len(texts), len(self.vocabulary)), np.float32)
-        for row, words in enumerate(texts):
-            for word, tf in Counter(words).items():
-                place = self._places.get(word)
-                if place is not None:
-                    table[row, place] = (1 + np.log(tf)) * self._idf[place]
-        norms = np.linalg.norm(table, axis=1, keepdims=True)
-        return np.divide(table, norms, out=table, where=norms > 0)
+        Words are letters only, three or more, of 0.5% to half of the texts, of two at least; the most frequent 3,000.
+        """
+        least = max(2, len(texts) // 200)
+        vectorizer = TfidfVectorizer(
+            analyzer=topic_words,
+            min_df=least,
+            max_df=max(len(texts) // 2, least),
+            max_features=VOCABULARY,
+            sublinear_tf=True,
+            dtype=np.float32,
+        )
+        try:
+            table = vectorizer.fit_transform(texts)
+        except ValueError:  # no word is left
+            return None
+        with threadpool_limits(1):  # sums of several threads are rounded in the order in which they come
+            return cls(vectorizer, KMeans(k, n_init=RESTARTS, max_iter=ROUNDS, random_state=seed).fit(table))
 
-    def top_words(self, centers: np.ndarray) -> list[str]:
-        """For each cluster the words that stand out most against the mean of all."""
-        gap = centers - centers.mean(axis=0)
-        order = np.argsort(-gap, axis=1, kind="stable")[:, :TOP_WORDS]
-        return [", ".join(self.vocabulary[place] for place in row) for row in order]
+    def nearest(self, texts: Sequence[str]) -> np.ndarray:
+        """The cluster of each text (n,); -1 where it has none of the words."""
+        table = self._vectorizer.transform(texts)
+        return np.where(table.getnnz(axis=1) > 0, self._clusters.predict(table), -1)
 
 
-def kmeans(vectors: np.ndarray, k: int, draw: np.random.Generator) -> np.ndarray:
-    """Centres (k, d) of length 1 that vectors (n, d) of length 1 are near to by cosine; the best of a few starts."""
-    best, kept = -np.inf, None
-    for _ in range(RESTARTS):
-        centers = _spread(vectors, k, draw)
-        which = None
-        for _ in range(ROUNDS):
-            similar = vectors @ centers.T
-            now = similar.argmax(axis=1)
-            if which is not None and (now == which).all():
-                break
-            which = now
-            for one in range(k):
-                members = vectors[which == one]
-                # An empty cluster begins anew at the vector that fits its own worst.
-                total = members.sum(axis=0) if len(members) else vectors[similar.max(axis=1).argmin()]
-                norm = np.linalg.norm(total)
-                centers[one] = total / norm if norm else total
-        score = float((vectors @ centers.T).max(axis=1).sum())
-        if score > best:
-            best, kept = score, centers
-    return kept
-
-
-def _spread(vectors: np.ndarray, k: int, draw: np.random.Generator) -> np.ndarray:
-    """k-means++ (Arthur & Vassilvitskii 2007): each next centre is drawn by its distance from those there are."""
-    chosen = [int(draw.integers(len(vectors)))]
-    for _ in range(k - 1):
-        away = np.clip(1 - (vectors @ vectors[chosen].T).max(axis=1), 0, None).astype(np.float64)
-        total = away.sum()
-        chosen.append(int(draw.choice(len(vectors), p=away / total if total else None)))
-    return vectors[chosen].copy()
+def topic_words(text: str) -> list[str]:
+    """The words of a text that topics are told by."""
+    return [word for word in words_of(text) if len(word) > 2 and word.isalpha() and word not in _STOP]
 
 
 def slice_records(

@@ -301,6 +301,7 @@ metrics
   repetition             share of trigrams that occurred before
   facts                  numbers, dates and names that the article lacks
   errors                 shares of summaries that miss the point, invent, repeat, or outgrow the article
+  copied                 from how many places of the article a summary was put together
   aboutness              share of summaries whose nearest of 100 articles, by TF-IDF, is their own
   embedding, bertscore   likeness by --encoder, of whole texts and of their pieces
   wmd                    Word Mover's Distance, by --encoder's word vectors

@@ -29,6 +29,8 @@ NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: 
 # mid-sentence.
 DEFAULT_MAX_NEW_TOKENS = 128
 LIBRARY_MAX_LENGTH = 20
+# What the scores of a beam search may take of the memory.
+MOST_SCORE_BYTES = 2 << 30
 
 # Entries of a generation config that do not choose how to decode: they belong to the model or to how results
 # come back, and lengths are stated as new tokens.
@@ -72,7 +74,7 @@ class Seq2SeqSummarizer:
         seed: starts the generator of a sampling decoding anew at every call; not used otherwise.
         scores: ask beam search for the score of each summary. transformers then keeps the distribution of
             every step: batch size × beams × new tokens × vocabulary × 4 bytes (0.5 GB for 8 × 4 × 128 ×
-            32,128).
+            32,128). Where that would be more than `MOST_SCORE_BYTES` summaries have no score.
         candidates: how many summaries of each source `candidates()` gives: samples where the decoding samples,
             else the best of a beam search at least as wide.
 
@@ -111,7 +113,8 @@ class Seq2SeqSummarizer:
         candidates = max(candidates, chosen_from)
         self.generation = _generation_config(model.generation_config, generation, writable, candidates)
         self.generation.return_dict_in_generate = True
-        self.generation.output_scores = scores and self.generation.num_beams > 1
+        wide = self.generation.num_beams > 1 and self._score_bytes() <= MOST_SCORE_BYTES
+        self.generation.output_scores = scores and wide
 
     @classmethod
     def from_pretrained(
@@ -235,6 +238,11 @@ class Seq2SeqSummarizer:
         """Token ids of each source, cut to the limit, and how many there were before the cut."""
         encoded = encode(self.tokenizer, sources, prefix=self.prefix, limit=self.max_source_length)
         return [text.ids for text in encoded], [text.total for text in encoded]
+
+    def _score_bytes(self) -> int:
+        """Memory that keeping the distributions of all steps takes."""
+        steps = self.generation.num_beams * self.generation.max_new_tokens
+        return 4 * self.batch_size * steps * len(self.tokenizer)
 
     def _generate(self, inputs: list[list[int]]) -> list[tuple[str, float | None, int, bool]]:
         width = max(len(ids) for ids in inputs)

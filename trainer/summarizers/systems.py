@@ -50,21 +50,23 @@ _WAYS = ("lora", "ensemble", "mbr")
 _HOW = "A model is written user/model, user/model@revision or as the path of its folder."
 
 
-def parse_system(spec: str, *, seed: int = 0, generation: Any = None, batch_size: int = 8) -> Summarizer:
+def parse_system(
+    spec: str, *, seed: int = 0, generation: Any = None, batch_size: int = 8, scores: bool = False
+) -> Summarizer:
     """Makes the system that `spec` names (the forms are in this module's head), its models loaded.
 
-    An `Oracle`, or `References`, that comes back knows no reference yet: give it some by `show`.
+    An `Oracle`, or `References`, that comes back is a bound: its `summarize` takes the references beside the sources.
 
     Args:
         seed: of what draws: random sentences, sampling.
-        generation, batch_size: of every model in it, as `Seq2SeqSummarizer` takes them.
+        generation, batch_size, scores: of every model in it, as `Seq2SeqSummarizer` takes them.
 
     Raises:
         UserError: no system is called so (with the nearest name), or its model can't be had or used.
     """
     check_system(spec)
     name, rest = _way(spec)
-    options = {"generation": generation, "batch_size": batch_size, "seed": seed}
+    options = {"generation": generation, "batch_size": batch_size, "seed": seed, "scores": scores}
     if name is None:
         return _single(spec, name=spec, **options)
     if name == "lora":
@@ -173,7 +175,7 @@ def _single(spec: str, **options: Any) -> Summarizer:
         "lead": lambda: LeadN(n),
         "random": lambda: RandomN(n, options["seed"]),
         "textrank": lambda: TextRank(n),
-        "oracle": lambda: Oracle([], most=n),
+        "oracle": lambda: Oracle(n),
         "references": References,
     }
     return makers[kind]()

@@ -3,34 +3,37 @@
 The folder is filled under another name and renamed at the end: a finished model is whole, or it is not there.
 """
 
-import json
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
-from tqdm.auto import tqdm
 
 from trainer.data.language import language_of
 from trainer.data.splits import Split
 from trainer.errors import UserError
+from trainer.metrics.abstraction import abstraction
+from trainer.metrics.lengths import lengths
+from trainer.metrics.repetition import repetition
+from trainer.metrics.rouge import rouge_metric
 from trainer.models.load import DTYPES, load_model, start_model
 from trainer.models.task import remember_task
 from trainer.publishing.card import write_card
 from trainer.runtime.files import give_usual_mode
-from trainer.scoring.in_memory import evaluate_system
-from trainer.scoring.records import Results
+from trainer.runtime.processes import Processes
+from trainer.scoring.blocks import predict
+from trainer.scoring.jobs import Job
+from trainer.scoring.measure import measure
+from trainer.scoring.records import Evaluation, Results
+from trainer.scoring.run import Run
 from trainer.settings.base import public_name
 from trainer.settings.groups import read_card_notes
 from trainer.settings.training import Settings
-from trainer.summarizers.base import Summarizer
 from trainer.summarizers.extractive import LeadN, RandomN
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.training.checkpoints import TrainingRun
+
+METRICS = (rouge_metric, lengths, abstraction, repetition)
+BLOCK = 256  # articles handed to a system at once, which sorts them by length
 
 
 def finish(
@@ -45,14 +48,19 @@ def finish(
     The model is scored as it was saved, so rounding to `save_dtype` is in the figures. The scores are taken on the
     test split, or on the validation split where there is none.
 
+    A system that it is compared with and that fails costs its own row; `analysis["failed"]` says why.
+
     Raises:
-        UserError: the checkpoint can't be read, or a system can't be scored.
+        UserError: the checkpoint can't be read, or the model can't be scored.
     """
     part = run.folder / "model.part"
     shutil.rmtree(part, ignore_errors=True)
     training = run.trained
     save_finished(settings, run.intact_checkpoint(training["best_step"]), part)
+    test = splits.get("test", splits["validation"])
+    evaluations, failed = score(settings, run, part, test)
     results = Results(
+        evaluations=evaluations,
         settings=settings.public(),
         training={
             "system": settings.name,
@@ -63,26 +71,47 @@ def finish(
             "language": language_of(splits["train"].examples, settings.hub.language),
             **(read_card_notes(settings.hub.card_notes) if settings.hub.card_notes else {}),
         },
+        analysis={"failed": [{"system": name, "reason": reason} for name, reason in failed.items()]} if failed else {},
     )
-    test = splits.get("test", splits["validation"])
-    predictions = []
-    for summarizer in systems(settings, run, part):
-        with _bar(len(test.examples), summarizer.describe()["system"]) as progress:
-            evaluation, made = evaluate_system(
-                summarizer,
-                test,
-                bootstrap_samples=settings.evaluation.bootstrap_samples,
-                bootstrap_seed=settings.optimisation.seed,
-                progress=progress,
-            )
-        results.evaluations.append(evaluation)
-        predictions += made
-    with (run.folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in predictions)
     results.save(part / "results.json")
     write_card(part, repo_id)
     part.rename(run.model)
     return results
+
+
+def score(settings: Settings, run: TrainingRun, folder: Path, test: Split) -> tuple[list[Evaluation], dict[str, str]]:
+    """The records of the model in `folder` and of what it is compared with; and those that failed, with the reason.
+
+    What all of them wrote goes into predictions.jsonl of the run.
+    """
+    scoring = Run(run.folder / "scoring", BLOCK)
+    shutil.rmtree(scoring.folder, ignore_errors=True)  # of a run that was killed while it was scored
+    jobs = jobs_of(settings, run, folder)
+    scoring.begin(test, {}, [job.name for job in jobs])
+    failed = predict(scoring, jobs, METRICS, Processes(0, 1))
+    made = [job for job in jobs if job.name not in failed]
+    measured = measure(scoring, made, METRICS, settings.evaluation.bootstrap_samples, settings.optimisation.seed)
+    scoring.finish([job.name for job in jobs], failed)
+    scoring.predictions.replace(run.folder / "predictions.jsonl")
+    shutil.rmtree(scoring.folder)
+    return [one.evaluation for one in measured.values()], failed
+
+
+def jobs_of(settings: Settings, run: TrainingRun, folder: Path) -> list[Job]:
+    """The finished model, then what it is compared with; each is loaded when its turn comes."""
+
+    def start() -> Seq2SeqSummarizer:
+        model, tokenizer, commit = start_model(settings, run.folder / "vocabulary", [])
+        # The same words before the article and the same decoding, or the comparison would be one of settings.
+        remember_task(model, tokenizer, settings.data.prefix, settings.data.max_source_length, settings.generation)
+        return _summarizer((model, tokenizer, commit), base, settings)
+
+    base = f"{settings.model.name} (start)"
+    jobs = [Job(settings.name, lambda: _summarizer(load_model(folder), settings.name, settings), required=True)]
+    if settings.evaluation.baselines:
+        baselines = [LeadN(1), LeadN(3), RandomN(1, settings.optimisation.seed), RandomN(3, settings.optimisation.seed)]
+        jobs += [Job(base, start), *(Job(system.describe()["system"], lambda it=system: it) for system in baselines)]
+    return jobs
 
 
 def save_finished(settings: Settings, checkpoint: Path, folder: Path) -> None:
@@ -101,28 +130,11 @@ def save_finished(settings: Settings, checkpoint: Path, folder: Path) -> None:
     give_usual_mode(folder)
 
 
-def systems(settings: Settings, run: TrainingRun, folder: Path) -> Iterator[Summarizer]:
-    """The finished model, then what it is compared with, one at a time so that one model is in memory."""
-    yield _summarizer(load_model(folder), settings.name, settings)
-    if not settings.evaluation.baselines:
-        return
-    start = start_model(settings, run.folder / "vocabulary", [])
-    # The same words before the article and the same decoding, or the comparison would be one of settings.
-    remember_task(start[0], start[1], settings.data.prefix, settings.data.max_source_length, settings.generation)
-    yield _summarizer(start, f"{settings.model.name} (start)", settings)
-    for n in (1, 3):
-        yield LeadN(n)
-    for n in (1, 3):
-        yield RandomN(n, settings.optimisation.seed)
-
-
 def _summarizer(loaded: tuple[Any, Any, str | None], name: str, settings: Settings) -> Seq2SeqSummarizer:
     model, tokenizer, commit = loaded
-    if torch.cuda.is_available():
-        model.to("cuda")
     model.name_or_path = public_name(name if commit is None else model.name_or_path)
     size = settings.evaluation.eval_batch_size
-    return Seq2SeqSummarizer(model, tokenizer, name=name, revision=commit, batch_size=size)
+    return Seq2SeqSummarizer(model, tokenizer, name=name, revision=commit, batch_size=size, scores=True)
 
 
 def _split_record(split: Split) -> dict[str, Any]:
@@ -134,11 +146,3 @@ def _split_record(split: Split) -> dict[str, Any]:
         "fingerprint": split.fingerprint,
         "skipped": len(split.skipped),
     }
-
-
-@contextmanager
-def _bar(total: int, system: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar where a terminal shows it, and a line in any case: a system may take an hour."""
-    print(f"Scoring {system} on {total:,} articles ...", flush=True)
-    with tqdm(total=total, desc=system, disable=not sys.stderr.isatty(), leave=False) as bar:
-        yield lambda done, _: bar.update(done - bar.n)
