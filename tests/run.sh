@@ -15,4 +15,7 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 # A file's tests stay in one process, which then makes what they share once.
+# Two processes of one thread each: two threads each would wait for each other on two cores, and a run that is killed and
+# goes on in another process would add its numbers up in another order.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
