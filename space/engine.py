@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from space.guards import Guard, guards
 from space.verdict import Remark, remarks
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
@@ -105,6 +106,10 @@ class Engine:
         engine._try_out()
         return engine
 
+    def guards(self, article: str) -> tuple[Guard, ...]:
+        """What is wrong with a pasted text, known before the model is asked; it need not wait for its turn."""
+        return guards(article, self._unknown_share)
+
     def summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
         """Summarises; `decoding` goes over the model's own settings.
 
@@ -169,6 +174,15 @@ class Engine:
             strongest=tuple(strongest(spans, 10)),
             attribution=attribution,
         )
+
+    def _unknown_share(self, text: str) -> float:
+        """The share of the characters of a text, white space aside, that the vocabulary lacks; of bytes none."""
+        (read,) = encode(self._tokenizer, [text])
+        if read.encoding is None or self._tokenizer.unk_token_id is None or not text.strip():
+            return 0.0
+        places = zip(read.encoding.ids, read.encoding.offsets, strict=True)
+        unknown = {offsets for piece, offsets in places if piece == self._tokenizer.unk_token_id}
+        return sum(len("".join(text[start:end].split())) for start, end in unknown) / len("".join(text.split()))
 
     def _summarizer(self, decoding: dict[str, Any]) -> Seq2SeqSummarizer:
         generation = {"max_time": LONGEST_DECODING} | decoding

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.tiny import SMOKE
-from trainer.data.language import language_of
+from trainer.data.language import language_of, other_language
 from trainer.data.splits import Example
 from trainer.errors import UserError
 
@@ -48,3 +48,19 @@ def test_a_claim_is_checked(english):
         language_of([GERMAN] * 3, "en")
     with pytest.raises(UserError, match="--language is 'english'"):
         language_of(english, "english")
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (GERMAN.source, "German"),
+        (TURKISH.source, "Turkish"),
+        ("The harbour was closed on Monday.", None),
+        ("Lantern", None),  # may be a word of any language
+        ("", None),
+        ("12 + 30", None),
+        ("Dúnadh an cuan Dé Luain tar éis na stoirme móire aréir.", "another language (ISO 639 “ga”)"),
+    ],
+)
+def test_a_language_that_clearly_is_another(text, language):
+    assert other_language(text) == language
