@@ -262,3 +262,12 @@ def test_card_notes_are_read_and_checked(tmp_path):
             Settings.parse(["--card_notes", str(path)])
     with pytest.raises(UserError, match="no such file"):
         Settings.parse(["--card_notes", str(tmp_path / "absent.yaml")])
+
+
+def test_a_run_of_a_version_that_lacked_a_setting_goes_on():
+    new = Settings.parse([]).to_dict()
+    old = {name: dict(values) for name, values in new.items()}
+    del old["model"]["freeze"], old["model"]["position_bias"]
+    assert differences(old, new) == []
+    new["model"]["position_bias"] = False
+    assert differences(old, new) == ["--position_bias: true -> false"]

@@ -27,6 +27,8 @@ from transformers import (
 from trainer.errors import UserError, nearest
 from trainer.hub.fetch import fetch_model
 from trainer.hub.model_files import OTHER_TOKENIZER_FILES, TOKENIZER_FILES
+from trainer.models.initialisation import make_copy_ready
+from trainer.models.parts import shape_parts
 from trainer.models.vocabulary import train_vocabulary
 from trainer.settings.training import Settings
 
@@ -79,12 +81,22 @@ def start_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
     """What a run starts from, as `load_model` gives it: a checkpoint, or with `from_scratch` random weights.
 
+    Layers that are not wanted are taken out, and parts that shall not learn are frozen (`trainer.models.parts`).
+
     Random weights without a tokenizer get a vocabulary of the size that their config states, trained on `texts` and
     kept in the folder `vocabulary`, from where the next start of the same run takes it.
 
     Raises:
-        UserError: as `load_model` and `build_model`.
+        UserError: as `load_model`, `build_model` and `shape_parts`.
     """
+    model, tokenizer, revision = _start(settings, vocabulary, texts)
+    shape_parts(model, settings.model)
+    return model, tokenizer, revision
+
+
+def _start(
+    settings: Settings, vocabulary: Path, texts: Sequence[str]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
     chosen = settings.model
     if chosen.from_scratch is None:
         return load_model(chosen.model, chosen.model_revision, tokenizer=chosen.tokenizer)
@@ -96,6 +108,11 @@ def start_model(
             _train_vocabulary(config, vocabulary, texts)
         tokenizer = load_tokenizer(vocabulary)
     model = build_model(config, tokenizer, settings.optimisation.seed)
+    if chosen.copy_ready:
+        try:
+            make_copy_ready(model)
+        except ValueError as error:
+            raise UserError(f"--copy_ready: {error}.") from error
     model.name_or_path = model.config._name_or_path = chosen.name
     return model, tokenizer, None
 

@@ -12,8 +12,10 @@ import yaml
 
 from trainer.errors import UserError
 from trainer.runtime.files import table_kind
-from trainer.settings.base import slug
-from trainer.settings.machine import File, Group, Precision, Text, group, setting
+from trainer.settings.base import check_known, slug
+from trainer.settings.machine import File, Group, Precision, Text, group, listed, setting
+
+PARTS = ("encoder", "decoder", "embeddings")  # of a T5, that can be kept from learning
 
 TRACKERS = {"none": (), "tensorboard": ("tensorboard", "tensorboardX"), "trackio": ("trackio",)}
 
@@ -113,10 +115,39 @@ class ModelSettings(Group):
     tokenizer: Text | None = setting(None, metavar="USER/NAME|FOLDER", place=True)
     """Tokenizer to use in place of the model's. With --from_scratch and none given, a vocabulary is trained on the
     training texts."""
+    copy_ready: bool = False
+    """With --from_scratch: tie some of the random weights, so that the model can nearly copy from the first step."""
+    encoder_layers: int | None = setting(None, metavar="N", ge=1)
+    """Use N of the encoder's layers, evenly spaced, first and last among them (Shleifer & Rush 2020); the others add
+    zero, and stay so."""
+    decoder_layers: int | None = setting(None, metavar="N", ge=1)
+    """The same for the decoder's layers."""
+    cross_attention_off: Text | None = setting(None, metavar="N,N,…")
+    """Layers of the decoder, counted from 1, that do not look at the article: what their cross-attention adds is zero
+    and stays so."""
+    position_bias: bool = True
+    """No: attention is not told how far apart two tokens are (T5's relative position bias is zero and stays so)."""
+    freeze: Text | None = setting(None, metavar="PARTS")
+    """Parts that are not trained, with commas between them: encoder, decoder, embeddings."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: about a third slower, much less memory."""
     save_dtype: Literal["fp32", "bf16", "fp16"] = setting("fp32", harmless=True)
     """Number format of the finished model's weights; it is scored as saved. Checkpoints are always fp32."""
+
+    def check(self) -> None:
+        if self.copy_ready and self.from_scratch is None:
+            raise UserError(
+                "--copy_ready is given without --from_scratch: only random weights can be tied to each other."
+            )
+        if self.freeze is not None:
+            parts = listed(self.freeze)
+            for part in parts:
+                check_known(part, PARTS, "part of a T5 (--freeze)")
+            if set(parts) == set(PARTS):
+                raise UserError(f"--freeze is {self.freeze}: that leaves nothing to train.")
+        for layer in listed(self.cross_attention_off or ""):
+            if not layer.isdecimal() or int(layer) < 1:
+                raise UserError(f"--cross_attention_off is {self.cross_attention_off}: numbers of layers, 1 or more.")
 
     @property
     def name(self) -> str:

@@ -1,13 +1,13 @@
 """One machine for every command line: groups of fields become flags, YAML recipes, `--help`, checks and sentences.
 
     @group
-    class SweepSettings(Group):
+    class TrialSettings(Group):
         "What is tried."
 
         runs: int = setting(8, ge=1)
         "Trainings, each with other values."
 
-    (sweep,) = SettingsParser([SweepSettings], prog="study.py").parse(["--runs", "3"])
+    (trials,) = SettingsParser([TrialSettings], prog="study.py").parse(["--runs", "3"])
 
 A field's name is its flag. The text under it says in `--help` what it means, its unit and source; the class's text
 heads the paragraph. pydantic checks types, choices (`Literal`) and the bounds beside a field when its group is built,
@@ -143,11 +143,14 @@ class CommandSettings:
 
 
 class SettingsParser(argparse.ArgumentParser):
-    """Flags, recipes (files of the folder `recipes`) and the page of help for classes made with `group`."""
+    """Flags, recipes (files of the folder `recipes`) and the page of help for classes made with `group`.
 
-    def __init__(self, groups: Iterable[type], recipes: Path | None = None, **page: Any):
+    The flag `named_by` names the recipe.
+    """
+
+    def __init__(self, groups: Iterable[type], recipes: Path | None = None, *, named_by: str = "recipe", **page: Any):
         super().__init__(formatter_class=PageFormatter, allow_abbrev=False, argument_default=argparse.SUPPRESS, **page)
-        self.groups, self.recipes = list(groups), recipes
+        self.groups, self.recipes, self.named_by = list(groups), recipes, named_by
         self.items = {item.name: item for cls in self.groups for item in fields(cls)}
         for cls in self.groups:
             section, hints = self.add_argument_group(cls.__doc__.rstrip(".")), typing.get_type_hints(cls)
@@ -179,28 +182,41 @@ class SettingsParser(argparse.ArgumentParser):
 
     def recipe(self, typed: dict[str, Any]) -> dict[str, Any]:
         """What the recipe that `typed` (or else the default) names says; paths in it are relative to its file."""
-        name = typed.get("recipe", self.items["recipe"].default if "recipe" in self.items else None)
+        flag = self.named_by
+        name = typed.get(flag, self.items[flag].default if flag in self.items else None)
         if name is None:
             return {}
         path = expanded(name)
         if path.suffix not in (".yaml", ".yml"):
-            check_known(name, [file.stem for file in self.recipes.glob("*.yaml")], "recipe")
+            check_known(name, [file.stem for file in self.recipes.glob("*.yaml")], flag)
             path = self.recipes / f"{name}.yaml"
         try:
             values = yaml.safe_load(path.read_text("utf-8"))
         except OSError as error:
-            raise UserError(f"--recipe is {name}: there is no such file.") from error
+            raise UserError(f"--{flag} is {name}: there is no such file.") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"The recipe {path} is not readable YAML: {' '.join(str(error).split())}") from error
         if not isinstance(values, dict):
             raise UserError(f"The recipe {path} must be lines of `name: value`.")
+        return self.read(values, path.resolve().parent, f"recipe {path}")
+
+    def read(self, values: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+        """What the lines `name: value` of a YAML file say, as the flags of these names would read it.
+
+        Args:
+            folder: which paths are relative to.
+            where: what sentences call the place.
+
+        Raises:
+            UserError: an unknown name, or a value that can't be read.
+        """
         allowed = [name for name, item in self.items.items() if item.metadata.get("recipe", True)]
         for name in values:
-            check_known(str(name), allowed, f"setting (in the recipe {path})")
+            check_known(str(name), allowed, f"setting (in the {where})")
         try:
-            return {name: self._from_yaml(name, value, path.resolve().parent) for name, value in values.items()}
+            return {name: self._from_yaml(name, value, folder) for name, value in values.items()}
         except UserError as error:
-            raise UserError(f"The recipe {path}: {error}") from error
+            raise UserError(f"The {where}: {error}") from error
 
     def _from_yaml(self, name: str, value: Any, folder: Path) -> Any:
         """`value` as its flag would read it: YAML itself takes 3e-4 for a string."""

@@ -62,14 +62,20 @@ class Settings(CommandSettings):
             UserError: an unknown name, a value that can't be read or makes no sense, no such recipe.
         """
         parser = training_parser()
-        typed = parser.typed(argv)
+        return cls.of(parser.typed(argv), parser)
+
+    @classmethod
+    def of(cls, typed: dict[str, Any], parser: SettingsParser | None = None) -> "Settings":
+        """The same from flags that have been read: name → value, `recipe` among them where there is one.
+
+        Raises:
+            UserError: as `parse`.
+        """
+        parser = parser or training_parser()
         for one, other in (("dataset", "train_file"), ("model", "from_scratch")):
             if one in typed and other in typed:
                 raise UserError(f"--{one} and --{other} name two things to start from: give one of them.")
-        recipe = parser.recipe(typed)
-        for name in SET_ASIDE.keys() & typed.keys():
-            recipe = {key: value for key, value in recipe.items() if key not in SET_ASIDE[name]}
-        return cls(*parser.build(recipe | typed))
+        return cls(*parser.build(changed(parser.recipe(typed), typed)))
 
     @property
     def name(self) -> str:
@@ -94,6 +100,12 @@ class Settings(CommandSettings):
         return "\n".join(lines)
 
 
+def changed(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`values` with those of `over` in their place; another start in `over` sets aside what `values` say of theirs."""
+    aside = {key for name in SET_ASIDE.keys() & over.keys() for key in SET_ASIDE[name]}
+    return {key: value for key, value in values.items() if key not in aside} | over
+
+
 # A run may go on with other values of these: they don't touch the weights that come out.
 HARMLESS = {
     item.name
@@ -102,6 +114,8 @@ HARMLESS = {
     if cls is HubSettings or item.metadata.get("harmless")
 }
 
+_DEFAULTS = {item.name: item.default for cls in Settings.groups() for item in fields(cls)}
+
 # Of these the texts count, not the path (TrainingRun.check_data).
 DATA_FILES = ("train_file", "validation_file")
 
@@ -109,12 +123,13 @@ DATA_FILES = ("train_file", "validation_file")
 def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[str]:
     """What would make a resumed run another run: lines of `--name: old -> new`, harmless ones left out.
 
-    Two files of pairs are no difference here: whether they hold the same texts is seen when they are read.
+    Two files of pairs are no difference here: whether they hold the same texts is seen when they are read. A setting
+    that the version which began the run did not have yet was as its default is.
     """
     lines = []
     for group, values in new.items():
         for name, value in values.items():
-            before = old.get(group, {}).get(name)
+            before = old.get(group, {}).get(name, _DEFAULTS[name])
             elsewhere = name in DATA_FILES and None not in (before, value)
             if name not in HARMLESS and before != value and not elsewhere:
                 lines.append(f"--{name}: {json.dumps(before)} -> {json.dumps(value)}")
