@@ -18,7 +18,7 @@ from space.guards import Guard, guards
 from space.verdict import Remark, remarks
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
-from trainer.data.encoding import Encoded, encode
+from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
 from trainer.models.load import load_model
@@ -149,7 +149,7 @@ class Engine:
                 summary.text,
                 article,
                 cut_at=None if summary.finished else summary.tokens_written,
-                words_unread=_words_past(article, summarizer.prefix, read),
+                words_unread=len(article[read.end :].split()),
             ),
             decoding=summarizer.decoding(),
             seconds=time.perf_counter() - start,
@@ -214,14 +214,6 @@ class Engine:
             raise UserError(f"{self.name} loads but does not run: {error}") from error
         if not torch.isfinite(logits).all():
             raise UserError(f"The weights of {self.name} are damaged: they give no finite numbers.")
-
-
-def _words_past(article: str, prefix: str, read: Encoded) -> int:
-    """How many words stand behind what was read; 0 for a tokenizer without offsets."""
-    if read.encoding is None or read.total == len(read.ids):
-        return 0
-    end = read.encoding.offsets[len(read.ids) - read.tail - 1][1]
-    return len((prefix + article)[end:].split())
 
 
 def score(summary: str, reference: str) -> dict[str, Any]:

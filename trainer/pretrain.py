@@ -55,12 +55,12 @@ def run(settings: PretrainSettings, lock: FolderLock) -> None:
         vocabulary,
     )
     from trainer.pretraining.mixture import Mixture
-    from trainer.runtime.hardware import chosen_device, has_bf16
+    from trainer.runtime.hardware import bf16_set_aside, chosen_device, has_bf16
 
     device = chosen_device(settings.device)
     settings = replace(settings, device=device.type)
     if settings.precision == "bf16" and not has_bf16(device):
-        print(f"The {device.type} does not compute in bfloat16: --precision bf16 is set aside and fp32 is used.")
+        print(bf16_set_aside(device))
         settings = replace(settings, precision="fp32")
     paths = {name: settings.text_dir / name for name in settings.texts}
     for path in paths.values():

@@ -70,6 +70,23 @@ def test_special_tokens_in_a_text_are_text(tokenizer):
     assert tokenizer(end, add_special_tokens=False).input_ids == [tokenizer.convert_tokens_to_ids(end)]
 
 
+def test_where_the_cut_falls_is_known_by_characters(tokenizer):
+    text = "A ferry sank near the old harbour. Nobody was hurt, said the coast guard. It was towed away at night."
+    for limit in (20, 24, 61):
+        (cut,) = encode(tokenizer, [text], prefix="summarize: ", limit=limit)
+        if cut.total == len(cut.ids):
+            assert cut.end == len(text) and cut.sentences_read == text
+            continue
+        read = tokenizer.decode(cut.body).replace(" ", "").lower()
+        if tokenizer.unk_token_id not in cut.body:
+            assert read == ("summarize: " + text[: cut.end]).replace(" ", "").lower()
+        assert cut.end < len(text) and text.startswith(cut.sentences_read)
+        if text.index("Nobody") < cut.end <= text.index("It was"):
+            assert cut.sentences_read.rstrip() == "A ferry sank near the old harbour."
+    (nothing,) = encode(tokenizer, [text], prefix="summarize: ", limit=cut.head + cut.tail)
+    assert nothing.end == 0 and nothing.sentences_read == ""
+
+
 def test_every_reader_reads_the_same(tiny, tmp_path):
     """Training, summarising, explaining and pre-training: a spelled token is nowhere a control token."""
     model, tokenizer = tiny

@@ -6,8 +6,10 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from transformers import ByT5Tokenizer
 
 from tests.tiny import tiny_t5
+from trainer.data.sentences import split_sentences
 from trainer.errors import UserError
 from trainer.models.task import Task, remember_task
 from trainer.settings.groups import GenerationSettings
@@ -73,6 +75,18 @@ def test_what_was_read_is_counted_honestly(tiny):
     assert [summary.tokens_total for summary in found] == totals
     assert [summary.tokens_read for summary in found] == [min(total, 48) for total in totals]
     assert max(totals) > 300 and sorted(totals)[-2] < 48
+
+
+def test_a_byte_model_chooses_among_the_sentences_that_it_reads(tiny):
+    """A ByT5's tokenizer tells no offsets; the cut falls in the third sentence, at the é."""
+    article = "The ferry sank off Dover at night. Nobody was hurt in the harbour. The café was closed on Monday."
+    task = Task("summarize: ", len("summarize: ") + article.index("é") + 2)
+    summarizer = Seq2SeqSummarizer(
+        tiny[0], ByT5Tokenizer(), name="bytes", task=task, generation={"choose_from": "sentences"}
+    )
+    (found,) = summarizer.candidates([article])
+    assert {summary.text for summary in found} == set(split_sentences(article)[:2])
+    assert found[0].tokens_read == task.max_source_length < found[0].tokens_total
 
 
 def test_a_long_source_is_cut_without_a_warning(own, caplog):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from transformers import ByT5Tokenizer
 
 from tests.tiny import tiny_t5
 from trainer.data.sampling import EvenSampler
@@ -20,8 +21,9 @@ PAIRS = [
 ]
 
 
-def ranked(number: int = 3, seed: int = 0, length: int = 128):
+def ranked(number: int = 3, seed: int = 0, length: int = 128, bytewise: bool = False):
     model, tokenizer = tiny_t5(seed=1)
+    tokenizer = ByT5Tokenizer() if bytewise else tokenizer
     tokens = SummarizationDataset(
         PAIRS, tokenizer, prefix="summarize: ", max_source_length=length, max_target_length=40
     )
@@ -57,6 +59,16 @@ def test_only_sentences_that_are_read_are_ranked():
     _, tokenizer, data = ranked(length=45)
     assert len(data[0]["input_ids"]) == 45
     assert "Rain" not in " ".join(text(tokenizer, ids) for ids in data[0]["texts"])
+
+
+@pytest.mark.parametrize("bytewise", [False, True])
+def test_the_prefix_is_no_part_of_what_is_read(bytewise):
+    """The cut falls one token before the last sentence's end: with the prefix's length added it would look whole."""
+    _, _, whole = ranked(length=500, bytewise=bytewise)
+    assert len(whole[0]["texts"]) == 3
+    _, tokenizer, cut = ranked(length=len(whole[0]["input_ids"]) - 1, bytewise=bytewise)
+    texts = [text(tokenizer, ids) for ids in cut[0]["texts"]]
+    assert len(texts) == 2 and not any("Rain" in sentence for sentence in texts)
 
 
 def test_the_loss_by_hand():

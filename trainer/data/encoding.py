@@ -14,6 +14,8 @@ from functools import lru_cache
 import tokenizers
 from transformers import PreTrainedTokenizerBase
 
+from trainer.data.sentences import split_sentences
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -22,12 +24,17 @@ class Encoded:
     Attributes:
         ids: those kept within the limit, with the special tokens that the model puts around a text.
         total: how many there were before the cut.
+        text: what was encoded, without the prefix.
+        end: how many characters of `text` stand before the cut; of a tokenizer without offsets, those that the kept
+            ids are decoded to (exact for bytes).
         head, tail: how many special tokens are put before and behind a text (T5: none and `</s>`).
         encoding: the library's own result before the cut; None for a tokenizer without offsets (ByT5's).
     """
 
     ids: list[int]
     total: int
+    text: str
+    end: int
     head: int
     tail: int
     encoding: tokenizers.Encoding | None = field(default=None, repr=False)
@@ -37,12 +44,22 @@ class Encoded:
         """The kept ids of the text alone."""
         return self.ids[self.head : len(self.ids) - self.tail]
 
+    @property
+    def sentences_read(self) -> str:
+        """The text as far as it is read; if it is cut, without the sentence that the cut falls in, unless that is the
+        only one."""
+        read = self.text[: self.end]
+        if self.total == len(self.ids):
+            return read
+        sentences = split_sentences(read)
+        return read.rstrip().removesuffix(sentences[-1]) if len(sentences) > 1 else read
+
 
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, prefix: str = "", limit: int | None = None
 ) -> list[Encoded]:
     """`prefix` + each text as ids, at most `limit` of them, special tokens included; the text's end is cut off."""
-    return _reader(tokenizer)([prefix + text for text in texts], limit)
+    return _reader(tokenizer)(prefix, texts, limit)
 
 
 class _Reader:
@@ -57,20 +74,32 @@ class _Reader:
             mask = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
         self._head, self._tail = mask.index(0), mask[::-1].index(0)
 
-    def __call__(self, texts: list[str], limit: int | None) -> list[Encoded]:
+    def __call__(self, prefix: str, texts: Sequence[str], limit: int | None) -> list[Encoded]:
         if not texts:
             return []
+        sources = [prefix + text for text in texts]
         if self._backend:
-            encodings = self._backend.encode_batch(texts)
+            encodings = self._backend.encode_batch(sources)
             rows = [encoding.ids for encoding in encodings]
         else:
-            encodings = [None] * len(texts)
+            encodings = [None] * len(sources)
             # verbose=False: a text longer than the model reads needs no warning, it is cut and counted here.
-            rows = self._tokenizer(texts, split_special_tokens=True, verbose=False)["input_ids"]
-        return [
-            Encoded(self._cut(ids, limit), len(ids), self._head, self._tail, encoding)
-            for ids, encoding in zip(rows, encodings, strict=True)
-        ]
+            rows = self._tokenizer(sources, split_special_tokens=True, verbose=False)["input_ids"]
+        found = []
+        for text, ids, encoding in zip(texts, rows, encodings, strict=True):
+            kept = self._cut(ids, limit)
+            end = len(text) if kept is ids else max(self._end(kept, encoding) - len(prefix), 0)
+            found.append(Encoded(kept, len(ids), text, end, self._head, self._tail, encoding))
+        return found
+
+    def _end(self, kept: list[int], encoding: tokenizers.Encoding | None) -> int:
+        """How many characters of prefix + text stand before the cut."""
+        stop = len(kept) - self._tail
+        if stop <= self._head:
+            return 0
+        if encoding is None:
+            return len(self._tokenizer.decode(kept[self._head : stop]))
+        return encoding.token_to_chars(stop - 1)[1]
 
     def _cut(self, ids: list[int], limit: int | None) -> list[int]:
         if limit is None or len(ids) <= limit:

@@ -51,6 +51,7 @@ class SummarizationDataset(torch.utils.data.Dataset):
                 f"--max_source_length is {max_source_length}: the prefix {prefix!r} and </s> take {taken} "
                 f"tokens, so nothing of an article would be read. It must be over {taken}; usual is 1024."
             )
+        self.prefix = prefix
         self.max_source_length, self.max_target_length = max_source_length, max_target_length
         # The articles take all the time: about 2 s for 1,000 on one core. Shown on a terminal only.
         progress = tqdm(examples, "Tokenising", unit=" articles", delay=3, leave=False, disable=None)

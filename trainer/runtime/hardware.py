@@ -33,6 +33,12 @@ def has_bf16(device: torch.device | str | None = None) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
 
 
+def bf16_set_aside(device: torch.device) -> str:
+    """What is said where --precision bf16 was asked for and `device` does not compute in it."""
+    where = "processor" if device.type == "cpu" else "GPU"
+    return f"This {where} does not compute in bfloat16, so --precision bf16 is set aside and fp32 is used."
+
+
 def peak_memory(device: torch.device) -> int:
     """Bytes that this process had in use at the most, on the GPU where it computes there."""
     if device.type == "cuda":

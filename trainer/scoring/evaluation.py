@@ -19,8 +19,8 @@ from trainer.scoring.pairs import read_pairs
 from trainer.scoring.predictions import figure_kinds
 from trainer.scoring.records import Results
 from trainer.scoring.run import Run, move_aside
-from trainer.settings.base import public_name
-from trainer.settings.evaluation import EvalSettings, ReportSettings, known
+from trainer.settings.base import check_known, public_name
+from trainer.settings.evaluation import EvalSettings, ReportSettings
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def check_metrics(names: Sequence[str]) -> None:
         UserError: with the nearest name.
     """
     for name in names:
-        known("metric", name, METRIC_NAMES, "--metrics: ")
+        check_known(name, METRIC_NAMES, "metric", "--metrics")
     if not names:
         raise UserError(f"--metrics is empty: name at least one of {', '.join(METRIC_NAMES)}.")
 
@@ -111,7 +111,8 @@ def check_baseline(name: str, jobs: Sequence[Job]) -> None:
     """
     if name not in ("best", "all"):
         name = public_name(USUAL.get(name, name))
-        known("system", name, [job.name for job in jobs if not job.audit and not job.bound], "--compare_to: ")
+        systems = [job.name for job in jobs if not job.audit and not job.bound]
+        check_known(name, systems, "system", "--compare_to")
 
 
 def check_figures(report: ReportSettings, names: Iterable[str]) -> None:
@@ -122,6 +123,6 @@ def check_figures(report: ReportSettings, names: Iterable[str]) -> None:
     """
     names = list(names)
     for name in report.compare_list:
-        known("figure of these --metrics", name, names, "--compare_by: ")
+        check_known(name, names, "figure of these --metrics", "--compare_by")
     if report.slice_list:
-        known("figure of these --metrics", report.slice_by, names, "--slice_by: ")
+        check_known(report.slice_by, names, "figure of these --metrics", "--slice_by")

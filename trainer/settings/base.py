@@ -18,14 +18,18 @@ def public_name(name_or_path: str | Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
-def check_known(name: str, names: Iterable[str], kind: str) -> None:
-    """Raises `UserError` with the nearest name where `name` is none of `names`."""
-    names = sorted(names)
+def check_known(name: str, names: Iterable[str], kind: str, flag: str | None = None) -> None:
+    """Raises `UserError` with the nearest name where `name`, of those that `flag` takes, is none of `names`.
+
+    Where none is near and no flag is given, more than a dozen names are not listed but looked up by --help.
+    """
+    names = list(dict.fromkeys(names))
     if name in names:
         return
     near = nearest(name, names)
-    hint = f"did you mean {near}?" if near else f"known: {', '.join(names)}." if len(names) < 12 else "see --help."
-    raise UserError(f"There is no {kind} {name}: {hint}")
+    listed = f"known: {', '.join(names if flag else sorted(names))}."
+    hint = f"did you mean {near}?" if near else listed if flag or len(names) < 12 else "see --help."
+    raise UserError(f"{flag}: there is no {kind} {name!r}: {hint}" if flag else f"There is no {kind} {name}: {hint}")
 
 
 def slug(text: str) -> str:

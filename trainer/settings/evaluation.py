@@ -3,12 +3,12 @@
 This module imports neither torch nor a metric: `--help` comes at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import UserError, nearest
+from trainer.errors import UserError
 from trainer.runtime.files import table_kind
 from trainer.settings.base import check_known
 from trainer.settings.groups import DataSettings
@@ -274,16 +274,6 @@ class EvalSettings(CommandSettings):
             **self.decoding.given(),
             **data,
         }
-
-
-def known(kind: str, name: str, names: Iterable[str], before: str = "") -> None:
-    """Raises `UserError` with the nearest name where `name` is none of `names`."""
-    names = list(names)
-    if name in names:
-        return
-    near = nearest(name, names)
-    hint = f"did you mean {near}?" if near else f"known are {', '.join(names)}."
-    raise UserError(f"{before}there is no {kind} {name!r}: {hint}")
 
 
 def eval_parser() -> SettingsParser:

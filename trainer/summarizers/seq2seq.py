@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import difflib
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from trainer.data.encoding import Encoded, encode
-from trainer.data.sentences import SENTENCE_SPLIT, split_sentences
-from trainer.errors import UserError
+from trainer.data.encoding import encode
+from trainer.data.sentences import SENTENCE_SPLIT
+from trainer.errors import UserError, nearest
 from trainer.models.beam_cache import beam_cache
 from trainer.models.likelihood import log_probs_of
 from trainer.models.load import T5_FAMILY
@@ -180,7 +179,7 @@ class Seq2SeqSummarizer:
     def _sentences(self, source: str) -> list[Summary]:
         """The article's sentences that can be its summary, with the mean log-probability of their tokens, in nats."""
         (encoded,) = encode(self.tokenizer, [source], prefix=self.prefix, limit=self.max_source_length)
-        texts = extracts(self._read_part(source, encoded)) or [""]
+        texts = extracts(encoded.sentences_read) or [""]
         ids = [text.ids for text in encode(self.tokenizer, texts)]
         limit = self.generation.max_new_tokens
         short = [number for number, text in enumerate(ids) if len(text) <= limit]
@@ -193,14 +192,6 @@ class Seq2SeqSummarizer:
             for number, text, total_log_prob in zip(short, ids, sums, strict=True)
         ]
         return sorted(summaries, key=lambda summary: -summary.score)
-
-    def _read_part(self, source: str, encoded: Encoded) -> str:
-        """The source as far as it is read; if it is cut, without the sentence that the cut falls in."""
-        if encoded.total == len(encoded.ids):
-            return source
-        end = encoded.encoding.offsets[len(encoded.ids) - encoded.tail - 1][1] - len(self.prefix)
-        sentences = split_sentences(source[:end])
-        return source[:end].rstrip().removesuffix(sentences[-1]) if len(sentences) > 1 else source[:end]
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -329,10 +320,8 @@ def _generation_config(
     known = [name for name in vars(GenerationConfig()) if not name.startswith("_")]
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise UserError(
-                f"No decoding setting is called {name!r}" + (f": did you mean {near[0]!r}?" if near else ".")
-            )
+            near = nearest(name, known)
+            raise UserError(f"No decoding setting is called {name!r}" + (f": did you mean {near!r}?" if near else "."))
     config = copy.deepcopy(own)
     if config.max_length == LIBRARY_MAX_LENGTH:  # written by older versions of transformers, chosen by nobody
         config.max_length = None

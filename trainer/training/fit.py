@@ -22,6 +22,7 @@ from trainer.data.tokens import collator, tokenize
 from trainer.errors import UserError
 from trainer.models.load import count_weights
 from trainer.models.task import remember_task
+from trainer.runtime.hardware import bf16_set_aside
 from trainer.runtime.sizes import spoken_size
 from trainer.settings.training import Settings
 from trainer.training.arguments import training_arguments
@@ -73,8 +74,7 @@ def build_trainer(
         for note in tokens.notes():
             print(note)
         if optimisation.precision == "bf16" and not args.bf16:
-            where = "This GPU" if torch.cuda.is_available() else "This processor"
-            print(f"{where} does not compute in bfloat16, so --precision bf16 is set aside and fp32 is used.")
+            print(bf16_set_aside(args.device))
     collate = collator(tokenizer, model)
     if data.ranked_sentences:
         collate = RankedCollator(collate, model.config.decoder_start_token_id, tokenizer.pad_token_id)

@@ -34,7 +34,7 @@ class RankedExtracts(torch.utils.data.Dataset):
     """For each article its ids, some of its sentences as ids, and the gain of each, the best first.
 
     An item is `{"input_ids": [int, …], "texts": [[int, …], …], "gains": [float, …]}`; of an article that has fewer than
-    two sentences within what is read, and at `EvenSampler.BLANK`, both lists are empty.
+    two sentences within what is read, and at `EvenSampler.BLANK`, the last two lists are empty.
 
     Args:
         examples, tokens: the pairs, and the same as ids.
@@ -59,11 +59,12 @@ class RankedExtracts(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict[str, list]:
         if index == EvenSampler.BLANK:
             return {"input_ids": [self.tokenizer.eos_token_id], "texts": [], "gains": []}
-        input_ids = self.tokens[index]["input_ids"]
         example = self.examples[index]
-        sentences = extracts(self._read_part(example.source, input_ids))
+        prefix, limit = self.tokens.prefix, self.tokens.max_source_length
+        (source,) = encode(self.tokenizer, [example.source], prefix=prefix, limit=limit)
+        sentences = extracts(source.sentences_read)
         if len(sentences) < 2:
-            return {"input_ids": input_ids, "texts": [], "gains": []}
+            return {"input_ids": source.ids, "texts": [], "gains": []}
         gains = np.array([self._gain(sentence, example.target) for sentence in sentences])
         best = int(gains.argmax())
         # The first sentence is always compared: to tell a lead from a beginning without one is half of the choice.
@@ -72,13 +73,7 @@ class RankedExtracts(torch.utils.data.Dataset):
         draw = np.random.default_rng((self.seed, index))
         chosen = [best, *first, *draw.permutation(others).tolist()][: self.number]
         texts = encode(self.tokenizer, [sentences[number] for number in chosen], limit=self.tokens.max_target_length)
-        return {"input_ids": input_ids, "texts": [text.ids for text in texts], "gains": gains[chosen].tolist()}
-
-    def _read_part(self, source: str, input_ids: list[int]) -> str:
-        """The source as far as it is read, by its characters: a sentence that the cut falls in is no whole one."""
-        if len(input_ids) < self.tokens.max_source_length:
-            return source
-        return source[: len(self.tokenizer.decode(input_ids, skip_special_tokens=True))]
+        return {"input_ids": source.ids, "texts": [text.ids for text in texts], "gains": gains[chosen].tolist()}
 
     def _gain(self, sentence: str, reference: str) -> float:
         words, expected = self._words.tokenize(sentence), self._words.tokenize(reference)
