@@ -46,7 +46,7 @@ def test_items_hold_the_nearest_sentence_first():
 def test_the_first_sentence_is_always_compared_and_the_others_are_drawn():
     source = "Rain fell on the hills. Snow lay on them too. Wind blew all the day. Two boats sank in the harbour today."
     pairs = [Example("0", source, "Two boats sank in the harbour.")]
-    model, tokenizer = tiny_t5(seed=1)
+    _, tokenizer = tiny_t5(seed=1)
     tokens = SummarizationDataset(pairs, tokenizer, prefix="summarize: ", max_source_length=200, max_target_length=40)
     drawn = [RankedExtracts(pairs, tokens, tokenizer, 3, seed)[0]["texts"] for seed in range(12)]
     assert all(text(tokenizer, texts[0])[:8] == "Two boat" for texts in drawn)
