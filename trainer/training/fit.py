@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
+    TrainerCallback,
     TrainerState,
 )
 
@@ -117,8 +119,11 @@ def fit(
     tokenizer: PreTrainedTokenizerBase,
     train: Split,
     validation: Split,
+    watchers: Sequence[TrainerCallback] = (),
 ) -> None:
     """Trains to the last step from wherever the run stands, and writes down which checkpoint is the best.
+
+    `watchers` are told of every evaluation, and may end the run by an exception.
 
     Raises:
         UserError: the run was computed in another precision so far, or the disk is too small.
@@ -126,6 +131,8 @@ def fit(
     """
     last = run.last_checkpoint
     trainer = build_trainer(settings, run, model, tokenizer, train, validation)
+    for watcher in watchers:
+        trainer.add_callback(watcher)
     first = trainer.is_world_process_zero()
     plan = Plan.of(settings, len(train.examples), trainer.args.world_size)
     if last is None or not is_last(last):

@@ -1,0 +1,250 @@
+"""Every knob of trainer/study.py, once: field names are the flags.
+
+A study of trainings takes all settings of a training beside its own: what its file or its flags say of them is the base
+that trials change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.errors import UserError
+from trainer.settings.base import ROOT
+from trainer.settings.evaluation import EvalDataSettings
+from trainer.settings.groups import (
+    DataSettings,
+    EvaluationSettings,
+    GenerationSettings,
+    ModelSettings,
+    OptimisationSettings,
+)
+from trainer.settings.machine import File, Group, SettingsParser, Text, group, listed, setting
+from trainer.settings.training import Settings, changed, training_parser
+
+STUDIES = ROOT / "trainer" / "recipes" / "studies"
+TRAINING = (DataSettings, ModelSettings, OptimisationSettings, GenerationSettings, EvaluationSettings)
+BASE = "base"  # what the unchanged settings are called among the changes of an ablation
+
+
+@group
+class TrialSettings(Group):
+    """Where the trials are kept, and how often each is done."""
+
+    recipe: str | None = setting(None, metavar="NAME|FILE", place=True)
+    """Recipe of trainer/train.py that the base starts from; other lines and flags go over it."""
+    output_dir: File | None = setting(None, metavar="FOLDER", recipe=False)
+    """Folder for records, table, plot and findings; left out: runs/studies/<study>."""
+    storage: Text | None = setting(None, metavar="URL", recipe=False)
+    """Database that all workers share, as SQLAlchemy writes it (postgresql://…); left out: SQLite in --output_dir."""
+    seeds: list[int] = setting(lambda: [1, 2, 3])
+    """Each setting is trained once with each seed."""
+    stale_minutes: float = setting(10.0, gt=0, recipe=False)
+    """A trial whose worker, on another machine, has not been heard of for so long is begun anew."""
+    retry_failed: bool = setting(False, recipe=False)
+    """Do trials again that ended with an error."""
+    keep_models: bool = setting(False, recipe=False)
+    """Keep the model of every trial; else its folder is deleted once its record is written."""
+
+    def check(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"--seeds is {self.seeds}: give at least one, each once.")
+
+
+@group
+class AblationSettings(TrialSettings):
+    """What is changed, one thing at a time (the list `changes` stands in the study's file)."""
+
+    study: str = setting("ablation", metavar="NAME|FILE", place=True, recipe=False)
+    """Name in trainer/recipes/studies or a YAML file."""
+    changes: dict[str, dict[str, Any]] = setting(dict)
+    """Name of a change → settings of a training with their other values (study's file only)."""
+
+    def check(self) -> None:
+        super().check()
+        if not self.changes:
+            raise UserError("changes is empty: the study's file must name at least one.")
+        if BASE in self.changes:
+            raise UserError(f"changes holds {BASE!r}: that is what the unchanged settings are called.")
+
+
+@group
+class SweepSettings(TrialSettings):
+    """What is tried together (the list `space` stands in the study's file)."""
+
+    study: str = setting("sweep", metavar="NAME|FILE", place=True, recipe=False)
+    """Name in trainer/recipes/studies or a YAML file."""
+    space: dict[str, Any] = setting(dict)
+    """Name of a setting → list of values, or its range as {low: …, high: …, log: true} (study's file only)."""
+    sampler: Literal["grid", "random", "tpe"] = "grid"
+    """grid tries every combination of the lists; random draws; tpe draws near what was good (Bergstra et al. 2011)."""
+    trials: int = setting(20, ge=1)
+    """Combinations that random and tpe try."""
+    pruner: Literal["none", "median", "halving"] = "none"
+    """Ends a trial early whose validation ROUGE is below the median of the others at the same step, or not among the
+    best third of its rung (Li et al. 2020)."""
+
+    def check(self) -> None:
+        super().check()
+        if not self.space:
+            raise UserError("space is empty: the study's file must name at least one setting to try.")
+        for name, values in self.space.items():
+            if isinstance(values, list):
+                right = bool(values) and len({str(value) for value in values}) == len(values)
+            else:
+                right = isinstance(values, dict) and {"low", "high"} <= values.keys() <= {"low", "high", "log"}
+                if right and self.sampler == "grid":
+                    raise UserError(f"space.{name} is a range, and a grid needs a list: list values, or --sampler tpe.")
+            if not right:
+                raise UserError(
+                    f"space.{name} is {values!r}: it must be a list of different values or "
+                    "{low: …, high: …, log: true|false}."
+                )
+
+
+@dataclass(frozen=True)
+class TrainingStudy:
+    """A study of trainings: its own settings, and those of the base that its trials change.
+
+    Attributes:
+        own: what the study does.
+        values: name → value, what file and flags say of the base's training.
+        folder: of the study's file, which paths in `changes` and `space` are relative to.
+    """
+
+    own: AblationSettings | SweepSettings
+    values: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return Path(self.own.study).stem
+
+    @property
+    def output_dir(self) -> Path:
+        return (self.own.output_dir or ROOT / "runs" / "studies" / self.name).resolve()
+
+    @property
+    def storage(self) -> str:
+        return self.own.storage or f"sqlite:///{self.output_dir / 'study.db'}"
+
+    def settings(self, change: Mapping[str, Any], seed: int, output_dir: Path) -> Settings:
+        """The settings of a trial.
+
+        Args:
+            change: name → value as in YAML, over the base's.
+
+        Raises:
+            UserError: a name or a value is wrong.
+        """
+        parser = training_parser()
+        over = parser.read(dict(change), self.folder, f"study {self.own.study}")
+        recipe = {"recipe": self.own.recipe} if self.own.recipe else {}
+        fixed = {"baselines": False} | changed(dict(self.values), over) | {"seed": seed, "output_dir": output_dir}
+        return Settings.of(recipe | fixed, parser)
+
+
+def parse_training_study(argv: Sequence[str], kind: type[AblationSettings] | type[SweepSettings]) -> TrainingStudy:
+    """The study that a command line asks for.
+
+    Raises:
+        UserError: an unknown name, a value that can't be read or makes no sense, no such file.
+    """
+    parser = study_parser(kind)
+    typed = parser.typed(argv)
+    name = typed.get("study", parser.items["study"].default)
+    values = changed(parser.recipe(typed), typed)
+    own_names = {item.name for item in fields(kind)}
+    own = kind(**{key: value for key, value in values.items() if key in own_names})
+    folder = Path(name).expanduser().resolve().parent if Path(name).suffix in (".yaml", ".yml") else STUDIES
+    study = TrainingStudy(own, {key: value for key, value in values.items() if key not in own_names}, folder)
+    study.settings({}, own.seeds[0], study.output_dir)  # a wrong value of the base is told now
+    return study
+
+
+def study_parser(kind: type[Group]) -> SettingsParser:
+    """The parser of one of the studies of trainings."""
+    verb = {AblationSettings: "ablate", SweepSettings: "sweep"}[kind]
+    about = {
+        "ablate": "Trains a base and the same with one thing changed, several seeds each, and says which differences\n"
+        "chance could not make.",
+        "sweep": "Trains with many combinations of settings and says which was best on the validation pairs, and by\n"
+        "how much. It never looks at test pairs.",
+    }[verb]
+    return SettingsParser(
+        [kind, *TRAINING],
+        STUDIES,
+        named_by="study",
+        prog=f"study.py {verb}",
+        usage=f"python trainer/study.py {verb} [--study NAME|FILE] [--flag value ...]",
+        description=(
+            f"{about}\nKilled at any moment, the same command goes on; started several times at once, on one machine\n"
+            "or (with --storage) on several, the workers share the trials. Flags of a training go over the base's.\n"
+            "Defaults stand in [brackets]."
+        ),
+    )
+
+
+@group
+class RobustnessSettings(Group):
+    """Who summarises, and how the articles are changed (the list `changes` stands in the study's file)."""
+
+    study: str = setting("robustness", metavar="NAME|FILE", place=True, recipe=False)
+    """Name in trainer/recipes/studies or a YAML file."""
+    systems: str = setting("space/starter", metavar="A,B,…", place=True)
+    """What summarises, separated by commas, as trainer/eval.py names it."""
+    output_dir: File | None = setting(None, metavar="FOLDER", recipe=False)
+    """Folder for records, table, plot and findings; left out: runs/studies/<study>."""
+    changes: dict[str, list[float]] = setting(dict)
+    """Name of a change → strengths (study's file only); left out: all changes at their own strengths."""
+    seed: int = setting(42, ge=0, le=2**32 - 1)
+    """Seed of what is changed where, of random systems and of resampling."""
+    batch_size: int = setting(8, metavar="ARTICLES", ge=1)
+    """Articles that a model decodes together."""
+    test_samples: int = setting(10_000, ge=100, le=1_000_000)
+    """Resamples and exchanges behind each interval and p-value."""
+
+    @property
+    def system_list(self) -> list[str]:
+        return listed(self.systems)
+
+    def check(self) -> None:
+        if not self.system_list:
+            raise UserError("--systems is empty: name at least one, as in --systems space/starter.")
+
+
+@dataclass(frozen=True)
+class RobustnessStudy:
+    """A study of changed articles: its own settings and the data."""
+
+    own: RobustnessSettings
+    data: EvalDataSettings
+
+    @property
+    def name(self) -> str:
+        return Path(self.own.study).stem
+
+    @property
+    def output_dir(self) -> Path:
+        return (self.own.output_dir or ROOT / "runs" / "studies" / self.name).resolve()
+
+
+def parse_robustness(argv: Sequence[str]) -> RobustnessStudy:
+    """The study that a command line asks for.
+
+    Raises:
+        UserError: an unknown name, a value that can't be read or makes no sense, no such file.
+    """
+    parser = SettingsParser(
+        [RobustnessSettings, EvalDataSettings],
+        STUDIES,
+        named_by="study",
+        prog="study.py robustness",
+        usage="python trainer/study.py robustness --test_file FILE [--study NAME|FILE] [--flag value ...]",
+        description=(
+            "Has systems summarise articles as they are and changed in many ways (noise and bias), and says how much\n"
+            "ROUGE each change costs, and how often what was planted reaches the summary. Killed at any moment, the\n"
+            "same command goes on. Defaults stand in [brackets]."
+        ),
+    )
+    return RobustnessStudy(*parser.parse(argv))
