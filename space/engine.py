@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,9 @@ from space.guards import Guard, guards
 from space.verdict import Remark, remarks
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
+from trainer.attribution.matrix import Pair
+from trainer.attribution.passes import Passes
+from trainer.attribution.sources import Sources, sources_of
 from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
@@ -29,7 +33,8 @@ T = TypeVar("T")
 # Seconds after which decoding stops with what it has. Nothing within the limits of `space.limits` comes near
 # it on two cores with a small model; a large one on a busy machine may.
 LONGEST_DECODING = 60.0
-REMEMBERED = 16
+# Results; a summary has some thirty words, and each that is clicked is one.
+REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,44 @@ class Engine:
         """
         key = ("explanation", article, summary, n_steps)
         return self._remember(key, lambda: self._explain(article, summary, n_steps, progress))
+
+    def sources(
+        self,
+        article: str,
+        summary: str,
+        word: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Sources:
+        """What each word and sentence of the article did to one word of a summary; None: to the whole summary.
+
+        Words of the summary are its runs without white space, counted from 0
+        (`trainer.attribution.folding.run_bounds`). `progress` is called with (points done, points of this round);
+        what it raises ends the computation.
+
+        Raises:
+            UserError: there is nothing to explain, the summary is too long, or it has no such word.
+        """
+        key = ("sources", article, summary, word)
+        return self._remember(key, lambda: sources_of(self.pair(article, summary), word, progress))
+
+    def pair(self, article: str, summary: str) -> Pair:
+        """Article and summary as the model reads them: what every method of `trainer.attribution` takes."""
+        return self._remember(("pair", article, summary), lambda: self._pair(article, summary))
+
+    def _pair(self, article: str, summary: str) -> Pair:
+        summarizer = self._summarizer({})
+        return Pair.read(
+            self._passes,
+            self._tokenizer,
+            article,
+            summary,
+            prefix=summarizer.prefix,
+            max_source_length=summarizer.max_source_length,
+        )
+
+    @cached_property
+    def _passes(self) -> Passes:
+        return Passes(self._model)
 
     def _summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
         start = time.perf_counter()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.tiny import SMOKE, tiny_t5
 from trainer.attribution.base import read_source, shares
-from trainer.attribution.gradients import _frozen_copy, integrated_gradients, target_log_probs
+from trainer.attribution.gradients import frozen_copy, integrated_gradients, target_log_probs
 from trainer.errors import UserError
 
 PREFIX = "summarize: "
@@ -298,7 +298,7 @@ def test_the_model_is_left_as_it_was():
 def test_the_private_copy_shares_the_weights():
     """No second model in memory; frozen, or the attention's bias forbids the fused kernel."""
     model, _ = tiny_t5()
-    copied = _frozen_copy(model)
+    copied = frozen_copy(model)
     theirs, ours = (dict(m.named_parameters(remove_duplicate=False)) for m in (model, copied))
     assert theirs.keys() == ours.keys()
     for name, parameter in ours.items():

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from trainer.attribution.base import Attribution
+import numpy as np
+
+from trainer.attribution.base import Attribution, Offset
+from trainer.data.sentences import split_sentences
 
 # Punctuation that belongs to the word beside it: 50%, #tag, @name, R&D.
 _PART_OF_WORD = frozenset("#%&@‰")
@@ -43,24 +46,13 @@ def fold_to_words(article: str, attribution: Attribution) -> list[Span]:
     `"".join(span.text for span in spans) == article`, whatever the article; and the scores add up to those of
     the attribution's pieces, prefix and `</s>` aside.
     """
-    placed = [
-        (*offset, score)
-        for offset, score in zip(attribution.offsets, attribution.scores, strict=True)
-        if offset is not None
-    ]
     if not article:
         return []
-    limit = len(article)
-    if attribution.tokens_read < attribution.tokens_total:
-        limit = min(limit, max((1, *(end for _, end, _ in placed))))
-        while limit < len(article) and _is_mark(article[limit]):
-            limit += 1
-    bounds = _segments(article, limit)
-    words = [index for index, (start, _) in enumerate(bounds) if not article[start].isspace()]
+    bounds, places = place(article, attribution.offsets, cut=attribution.tokens_read < attribution.tokens_total)
     scores: list[float | None] = [None] * len(bounds)
-    for start, end, score in placed:
-        index = _holder(bounds, words, start, end)
-        scores[index] = (scores[index] or 0.0) + score
+    for index, score in zip(places, attribution.scores, strict=True):
+        if index is not None:
+            scores[index] = (scores[index] or 0.0) + score
     spans: list[Span] = []
     unscored = 0  # start of the unscored stretch that ends here
     for (start, end), score in zip(bounds, scores, strict=True):
@@ -72,6 +64,66 @@ def fold_to_words(article: str, attribution: Attribution) -> list[Span]:
     if unscored < len(article):
         spans.append(Span(article[unscored:], None))
     return spans
+
+
+def place(text: str, offsets: Sequence[Offset], *, cut: bool) -> tuple[list[tuple[int, int]], list[int | None]]:
+    """Cuts `text` into words, punctuation and white space, and says to which of them each piece belongs.
+
+    Args:
+        offsets: (start, end) of each piece in the text's characters, None for what is not of the text.
+        cut: whether the last piece is where a limit ended the reading; what lies behind is in no part.
+
+    Returns:
+        (start, end) of the parts, without gaps, and for each piece the part's index, None where its offset is None.
+    """
+    placed = [offset for offset in offsets if offset is not None]
+    limit = len(text)
+    if cut:
+        limit = min(limit, max((1, *(end for _, end in placed))))
+        while limit < len(text) and _is_mark(text[limit]):
+            limit += 1
+    bounds = _segments(text, limit)
+    words = [index for index, (start, _) in enumerate(bounds) if not text[start].isspace()]
+    return bounds, [None if offset is None else _holder(bounds, words, *offset) for offset in offsets]
+
+
+def run_bounds(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each run of characters without white space: what a reader points at as a word."""
+    return [(run.start(), run.end()) for run in re.finditer(r"\S+", text)]
+
+
+def sentence_bounds(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each sentence that `trainer.data.sentences.split_sentences` finds, in the text's characters."""
+    visible = [index for index, character in enumerate(text) if not character.isspace()]
+    bounds, first = [], 0
+    for sentence in split_sentences(text):
+        last = first + sum(not character.isspace() for character in sentence)
+        bounds.append((visible[first], visible[last - 1] + 1))
+        first = last
+    return bounds
+
+
+def fold_to(bounds: Sequence[tuple[int, int]], offsets: Sequence[Offset], scores: np.ndarray) -> np.ndarray:
+    """Sums of `scores` (..., pieces) over the pieces of each stretch of text: (..., stretches).
+
+    A piece goes, whole, to the stretch that holds most of its characters; one of white space between two stretches
+    goes to the later one. Pieces without an offset go to none, so that the sums add up to those of the others.
+
+    Args:
+        bounds: (start, end) of the stretches, rising: words, runs or sentences.
+        offsets: of each piece, as in `Attribution`.
+    """
+    sums = np.zeros((*scores.shape[:-1], len(bounds)))
+    for piece, stretch in enumerate(holders(bounds, offsets)):
+        if stretch is not None:
+            sums[..., stretch] += scores[..., piece]
+    return sums
+
+
+def holders(bounds: Sequence[tuple[int, int]], offsets: Sequence[Offset]) -> list[int | None]:
+    """The index in `bounds` of the stretch that each piece belongs to, as `fold_to` has it."""
+    stretches = range(len(bounds))
+    return [_holder(bounds, stretches, *offset) if offset is not None and bounds else None for offset in offsets]
 
 
 def display_scores(spans: Sequence[Span]) -> list[float | None]:

@@ -83,7 +83,7 @@ def integrated_gradients(
 
     # A caller's inference_mode or no_grad would leave nothing to differentiate.
     with torch.inference_mode(False), torch.enable_grad():
-        explained = _frozen_copy(model)
+        explained = frozen_copy(model)
         input_ids = torch.tensor([source.ids], device=model.device)
         baseline_ids = torch.full_like(input_ids, model.config.pad_token_id)
         attention_mask = torch.ones_like(input_ids)
@@ -159,7 +159,7 @@ def _points_at_once(tokens: int) -> int:
     return max(1, TOKENS_AT_ONCE // tokens)
 
 
-def _frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
+def frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
     """New modules in eval mode over the model's own weights, in float32 and without gradients.
 
     Captum hooks the embedding layer, and a hook on the shared model would replace the embeddings of every

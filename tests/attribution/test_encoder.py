@@ -1,0 +1,58 @@
+"""The encoder written out by hand against transformers' own, forward and backward."""
+
+import pytest
+import torch
+from transformers import MT5Config, MT5ForConditionalGeneration, UMT5Config, UMT5ForConditionalGeneration
+
+from tests.tiny import tiny_config, tiny_t5, tiny_tokenizer
+from trainer.attribution import encoder
+from trainer.attribution.encoder import Encoder
+from trainer.attribution.gradients import frozen_copy
+
+GATED = {"feed_forward_proj": "gated-gelu"}
+
+
+def of_family(family, config_class, model_class):
+    values = tiny_config(tiny_tokenizer(), **GATED).to_dict()
+    torch.manual_seed(1)
+    model = model_class(config_class(**{k: v for k, v in values.items() if k not in ("model_type", "architectures")}))
+    assert model.config.model_type == family
+    return model.eval()
+
+
+MODELS = {
+    "t5": lambda: tiny_t5()[0],
+    "t5 gated": lambda: tiny_t5(**GATED)[0],
+    "mt5": lambda: of_family("mt5", MT5Config, MT5ForConditionalGeneration),
+    "umt5": lambda: of_family("umt5", UMT5Config, UMT5ForConditionalGeneration),
+}
+
+
+def vary_scales(model) -> None:
+    """Normalisation scales other than 1, which they are in a new model."""
+    for name, parameter in model.named_parameters():
+        if "layer_norm" in name:
+            parameter.data.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 0], ids=["kept", "computed again"])
+@pytest.mark.parametrize("name", MODELS)
+def test_output_and_gradients_are_those_of_transformers(name, memory, monkeypatch):
+    monkeypatch.setattr(encoder, "WORK_BYTES", 4 * 150 * 40)  # several blocks of queries, several groups of rows
+    model = frozen_copy(MODELS[name]())
+    vary_scales(model)
+    assert encoder.fits(model)
+    generator = torch.Generator().manual_seed(3)
+    embeddings = torch.randn(150, 32, generator=generator)
+    gradients = torch.randn(5, 150, 32, generator=generator)
+
+    ours = Encoder(model.encoder, model.config, memory)
+    with torch.no_grad():
+        tape = ours.forward(embeddings)
+        back = ours.backward(tape, gradients)
+    leaf = embeddings.clone().requires_grad_()
+    output = model.encoder(inputs_embeds=leaf[None]).last_hidden_state[0]
+    expected = torch.stack([torch.autograd.grad(output, leaf, row, retain_graph=True)[0] for row in gradients])
+    assert (tape.layers[0].probabilities is None) == (memory == 0)
+    torch.testing.assert_close(tape.output, output.detach(), atol=1e-5, rtol=1e-5)
+    assert (back - expected).abs().max() < 1e-5 * expected.abs().max()

@@ -1,0 +1,134 @@
+"""The matrix of integrated gradients: Captum's own numbers, rows that add up, words and sentences that add up."""
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import LayerIntegratedGradients
+
+from tests.attribution.test_gradients import PREFIX, texts
+from tests.tiny import tiny_t5
+from trainer.attribution.gradients import frozen_copy, target_log_probs
+from trainer.attribution.matrix import IntegratedGradients, Pair
+from trainer.attribution.passes import Passes
+from trainer.attribution.quadrature import levels, rule
+from trainer.errors import UserError
+
+GATED = {"feed_forward_proj": "gated-gelu"}
+
+
+def pair_of(model, tokenizer, article, summary, memory=1 << 30, **over) -> Pair:
+    passes = Passes(model, memory=memory)
+    return Pair.read(passes, tokenizer, article, summary, **({"prefix": PREFIX, "max_source_length": 1024} | over))
+
+
+def captums_row(model, pair: Pair, token: int, n_steps: int, method: str) -> np.ndarray:
+    """One summary token by Captum's LayerIntegratedGradients on transformers' own forward pass."""
+    ids = torch.tensor([pair.source.ids])
+    labels = torch.tensor([pair.target.ids])
+
+    def forward(ids, mask, labels):
+        return target_log_probs(copy, ids, mask, labels)[:, token]
+
+    copy = frozen_copy(model)
+    found = LayerIntegratedGradients(forward, copy.encoder.embed_tokens).attribute(
+        ids,
+        baselines=torch.zeros_like(ids),
+        additional_forward_args=(torch.ones_like(ids), labels),
+        n_steps=n_steps,
+        method=method,
+        internal_batch_size=8,
+    )
+    return found.detach().sum(-1)[0].numpy()
+
+
+@pytest.mark.parametrize("kind", ["relu", "gated"])
+@pytest.mark.parametrize("method", ["gausslegendre", "riemann_middle"])
+def test_rows_are_captums(kind, method):
+    model, tokenizer = tiny_t5(**(GATED if kind == "gated" else {}))
+    pair = pair_of(model, tokenizer, *texts(1, words=25)[0])
+    matrix = IntegratedGradients(n_steps=10, method=method).attribute(pair)
+    assert matrix.scores.shape == (len(pair.target.ids), len(pair.source.ids))
+    largest = np.abs(matrix.scores).max()
+    for token in (0, 1, 7, len(pair.target.ids) - 1):
+        expected = captums_row(model, pair, token, 10, method)
+        assert np.abs(matrix.scores[token] - expected).max() <= 1e-4 * largest
+
+
+def test_memory_changes_no_score(tiny):
+    article, summary = texts(1, words=20)[0]
+    rows = [[token] for token in range(6)]
+    usual = IntegratedGradients(n_steps=3).attribute(pair_of(*tiny, article, summary), rows)
+    tight = IntegratedGradients(n_steps=3).attribute(pair_of(*tiny, article, summary, memory=1), rows)
+    assert np.abs(usual.scores - tight.scores).max() <= 1e-5 * np.abs(usual.scores).max()
+
+
+def test_rows_of_several_tokens_are_sums(tiny):
+    pair = pair_of(*tiny, *texts(1, words=20)[0])
+    method = IntegratedGradients(n_steps=5)
+    tokens = method.attribute(pair)
+    groups = method.attribute(pair, [*pair.whole, [2, 3], [4]])
+    for row, expected in enumerate((tokens.scores.sum(0), tokens.scores[2:4].sum(0), tokens.scores[4])):
+        assert np.abs(groups.scores[row] - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert groups.log_probs[0] == pytest.approx(tokens.log_probs.sum(), rel=1e-5)
+    assert groups.baseline_log_probs[1] == pytest.approx(tokens.baseline_log_probs[2:4].sum(), rel=1e-5)
+
+
+def test_steps_are_raised_until_the_scores_add_up(tiny):
+    pair = pair_of(*tiny, *texts(1, words=20)[0])
+    heard = []
+    matrix = IntegratedGradients().attribute(pair, progress=lambda *points: heard.append(points))
+    assert matrix.converged.all()
+    change = matrix.log_probs - matrix.baseline_log_probs
+    assert (np.abs(matrix.scores.sum(1) - change) <= 0.01 * np.maximum(np.abs(change), 1)).all()
+    assert set(matrix.n_steps) <= set(levels()) and heard[0] == (1, 7) and heard[6] == (7, 7)
+    row = int(matrix.n_steps.argmax())
+    fixed = IntegratedGradients(n_steps=int(matrix.n_steps[row]), method="nested").attribute(pair, [[row]])
+    assert np.allclose(fixed.scores[0], matrix.scores[row], atol=1e-5 * np.abs(matrix.scores[row]).max())
+
+
+def test_what_does_not_add_up_is_said_not_to_have_converged(tiny):
+    pair = pair_of(*tiny, *texts(1, words=20)[0])
+    matrix = IntegratedGradients(baseline="zero", max_steps=7).attribute(pair, pair.whole)
+    assert matrix.n_steps.tolist() == [7]
+    assert matrix.completeness_errors[0] > 0.01 and not matrix.converged.any()
+
+
+@pytest.mark.parametrize("name", ["gausslegendre", "riemann_middle", "nested"])
+def test_rules_integrate(name):
+    points, weights = rule(name, 49)
+    assert (np.diff(points) > 0).all() and points[0] >= 0 and points[-1] <= 1
+    assert weights.sum() == pytest.approx(1)
+    assert (weights * np.exp(points)).sum() == pytest.approx(np.e - 1, rel=1e-4)
+
+
+def test_the_nested_rule_goes_on_from_its_points():
+    for fewer, more in zip(levels(), levels()[1:], strict=False):
+        assert set(rule("nested", fewer)[0]) <= set(rule("nested", more)[0])
+    assert levels() == [7, 13, 25, 49, 97, 193, 385]
+    points, weights = rule("nested", 2)
+    assert points.tolist() == [0, 1] and weights.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "over, rows, part",
+    [
+        ({"baseline": "mask"}, None, "baseline is 'mask'"),
+        ({"method": "simpson", "n_steps": 4}, None, "method is 'simpson'"),
+        ({"method": "nested", "n_steps": 1}, None, "n_steps is 1"),
+        ({"n_steps": 0}, None, "n_steps is 0"),
+        ({}, [[900]], r"A row is \[900\]"),
+        ({}, [[]], r"A row is \[\]"),
+        ({}, [], "rows is empty"),
+    ],
+)
+def test_bad_input_ends_in_a_sentence(tiny, over, rows, part):
+    pair = pair_of(*tiny, "a b c", "b")
+    with pytest.raises(UserError, match=part):
+        IntegratedGradients(**over).attribute(pair, rows)
+
+
+def test_broken_weights_are_named():
+    model, tokenizer = tiny_t5()
+    model.lm_head.weight.data[5] = float("nan")
+    with pytest.raises(UserError, match="weights may be damaged"):
+        IntegratedGradients().attribute(pair_of(model, tokenizer, "a b", "b"))
