@@ -41,18 +41,10 @@ def test_items_hold_the_nearest_sentence_first():
     assert data[0]["gains"][0] == pytest.approx(1 + 4 / 6)
     assert max(data[0]["gains"]) == data[0]["gains"][0] and len(data[0]["texts"]) == 3
     assert data[0] == data[0] and data[2]["texts"] == data[EvenSampler.BLANK]["texts"] == []
-
-
-def test_the_first_sentence_is_always_compared_and_the_others_are_drawn():
-    source = "Rain fell on the hills. Snow lay on them too. Wind blew all the day. Two boats sank in the harbour today."
-    pairs = [Example("0", source, "Two boats sank in the harbour.")]
-    _, tokenizer = tiny_t5(seed=1)
-    tokens = SummarizationDataset(pairs, tokenizer, prefix="summarize: ", max_source_length=200, max_target_length=40)
-    drawn = [RankedExtracts(pairs, tokens, tokenizer, 3, seed)[0]["texts"] for seed in range(12)]
-    assert all(text(tokenizer, texts[0])[:8] == "Two boat" for texts in drawn)
-    assert all(text(tokenizer, texts[1])[:4] == "Rain" for texts in drawn)
-    assert {len(texts) for texts in drawn} == {3} and len({str(texts[2]) for texts in drawn}) == 2
-    assert len(RankedExtracts(pairs, tokens, tokenizer, 2, 0)[0]["texts"]) == 2
+    _, _, fewer = ranked(number=2)
+    assert len(fewer[0]["texts"]) == 2
+    drawn = {str(ranked(number=2, seed=seed)[2][0]["texts"][1]) for seed in range(12)}
+    assert len(drawn) == 2  # either of the others
 
 
 def test_only_sentences_that_are_read_are_ranked():

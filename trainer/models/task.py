@@ -12,7 +12,7 @@ from trainer.settings.groups import GenerationSettings
 class Task:
     """What a fine-tuned model expects: the words before an article, and how many tokens it was trained to read.
 
-    `candidates` is of how many summaries the best one is to be chosen (`trainer.summarizers.support`), and
+    `candidates` is of how many summaries the best one is to be chosen (`trainer.summarizers.choice`), and
     `choose_from` says whether those are what its search finds ("beams") or the article's own "sentences".
     """
 

@@ -51,6 +51,11 @@ class TextFile:
     validation: int = 0
 
 
+def read_recipe(path: Path) -> list[TextFile]:
+    """The files of a recipe, in its order."""
+    return [TextFile(name, **values) for name, values in yaml.safe_load(path.read_text("utf-8")).items()]
+
+
 def pairs_of(file: TextFile, text_dir: Path, seed: int) -> tuple[list[dict], list[dict]]:
     """(training pairs, validation pairs) of a file: `id`, `document` and `summary`.
 
@@ -110,8 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="Of the draw and the order.")
     given = parser.parse_args(argv)
     try:
-        files = [TextFile(name, **values) for name, values in yaml.safe_load(given.recipe.read_text("utf-8")).items()]
-        found = [pairs_of(file, given.text_dir, given.seed) for file in files]
+        found = [pairs_of(file, given.text_dir, given.seed) for file in read_recipe(given.recipe)]
     except UserError as error:
         print(f"pairs: {error}", file=sys.stderr)
         return 2

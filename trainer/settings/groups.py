@@ -220,7 +220,7 @@ class GenerationSettings(Group):
     early_stopping: bool = False
     """Beams only: stop as soon as there are as many finished candidates as beams."""
     candidates: int = setting(1, ge=1)
-    """Beams only: of so many summaries keep the best by trainer/summarizers/support.py: joined from the fewest places,
+    """Beams only: of so many summaries keep the best by trainer/summarizers/choice.py: joined from the fewest places,
     nothing in it that the article lacks. `generate` alone gives the first."""
     choose_from: Literal["beams", "sentences"] = "beams"
     """Whose summaries are chosen from: those that the search finds, or the article's own sentences, which the model

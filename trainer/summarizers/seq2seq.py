@@ -19,8 +19,8 @@ from trainer.models.load import T5_FAMILY
 from trainer.models.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
 from trainer.models.task import Task
 from trainer.summarizers.base import Summary, positive
+from trainer.summarizers.choice import CHOICE, best_supported
 from trainer.summarizers.extracts import extracts
-from trainer.summarizers.support import CHOICE, best_supported
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
 

@@ -38,7 +38,7 @@ class RankedExtracts(torch.utils.data.Dataset):
 
     Args:
         examples, tokens: the pairs, and the same as ids.
-        number: sentences of an article at most: the best, the first, and others drawn by `seed` and row.
+        number: sentences of an article at most; the others beside the best are drawn by `seed` and row.
     """
 
     def __init__(
@@ -67,11 +67,9 @@ class RankedExtracts(torch.utils.data.Dataset):
             return {"input_ids": source.ids, "texts": [], "gains": []}
         gains = np.array([self._gain(sentence, example.target) for sentence in sentences])
         best = int(gains.argmax())
-        # The first sentence is always compared: to tell a lead from a beginning without one is half of the choice.
-        first = [0] if best else []
-        others = [number for number in range(1, len(sentences)) if number != best]
+        others = [number for number in range(len(sentences)) if number != best]
         draw = np.random.default_rng((self.seed, index))
-        chosen = [best, *first, *draw.permutation(others).tolist()][: self.number]
+        chosen = [best, *draw.permutation(others)[: self.number - 1].tolist()]
         texts = encode(self.tokenizer, [sentences[number] for number in chosen], limit=self.tokens.max_target_length)
         return {"input_ids": source.ids, "texts": [text.ids for text in texts], "gains": gains[chosen].tolist()}
 

@@ -5,15 +5,17 @@ import json
 import pytest
 
 from tests.tiny import SMOKE, tiny_t5
+from trainer.data.sentences import split_sentences
 from trainer.errors import UserError
 from trainer.models.pretrained import Pretrained
 from trainer.models.task import Task, remember_task, task_of
 from trainer.settings.groups import GenerationSettings
 from trainer.summarizers.base import Summary
+from trainer.summarizers.choice import Weighing, best_supported, centralities
 from trainer.summarizers.ensemble import ensemble
 from trainer.summarizers.extracts import extracts
+from trainer.summarizers.leads import LeadTest
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
-from trainer.summarizers.support import CENTRALITY_WEIGHT, LEAD_MARGIN, best_supported, centralities
 
 SOURCE = "Anna Vell said two boats sank in the harbour of Ellery on Monday. Nobody was hurt."
 
@@ -52,27 +54,44 @@ def test_what_the_limit_cut_off_comes_last():
     assert best_supported(candidates, SOURCE) is candidates[1]
 
 
+NEVER, ALWAYS = (LeadTest({}, intercept, 0.5) for intercept in (-1.0, 1.0))
+
+
+@pytest.fixture
+def any_features(monkeypatch):
+    """Tests for a lead that ask for no feature."""
+    monkeypatch.setattr("trainer.summarizers.leads.lead_features", lambda sentences, central: {})
+
+
 @pytest.mark.parametrize(
-    ("scores", "chosen"),
-    [((-1.0, -0.9), 1), ((-0.9, -1.0), 0), ((-1.0, -0.99), 0)],  # the first sentence is the more central
+    ("ahead", "chosen"),  # by how much of the difference in centrality the less central one is the more probable
+    [(0.9, 0), (1.1, 1)],
 )
-def test_probability_and_centrality_are_weighed(scores, chosen):
+def test_probability_and_centrality_are_weighed(any_features, ahead, chosen):
     source = "Two old boats sank near Ellery. Rain fell all day and night. The old boats sank near Ellery in the rain."
     texts = ("The old boats sank near Ellery in the rain.", "Rain fell all day and night.")
-    central = centralities(source)
-    assert central[2] > central[0] > 0 > central[1] and CENTRALITY_WEIGHT * (central[2] - central[1]) > 0.01
-    gap = CENTRALITY_WEIGHT * (central[2] - central[1])
-    candidates = [Summary(text, gap * score * 20, 1, 1, 1) for text, score in zip(texts, scores, strict=True)]
-    assert best_supported(candidates, source) is candidates[chosen]
+    central = centralities(split_sentences(source))
+    assert central[2] > central[0] > 0 > central[1]
+    gap = 3.0 * (central[2] - central[1])
+    candidates = [Summary(text, score, 1, 1, 1) for text, score in zip(texts, (-9.0, gap * ahead - 9.0), strict=True)]
+    assert best_supported(candidates, source, Weighing(NEVER, 3.0, 0.0)) is candidates[chosen]
 
 
-@pytest.mark.parametrize(("ahead", "chosen"), [(0.1, 0), (-LEAD_MARGIN * 0.9, 0), (-LEAD_MARGIN * 1.1, 1)])
-def test_a_first_sentence_is_the_lead_unless_another_is_clearly_ahead(ahead, chosen):
+@pytest.mark.parametrize(("test", "chosen"), [(ALWAYS, 0), (NEVER, 1)])
+def test_a_first_sentence_that_looks_like_a_lead_is_taken(any_features, test, chosen):
     source = "Mrs Vell resigns today. The old boats sank near Ellery. The rain sank the old boats near Ellery."
     texts = ("Mrs Vell resigns today.", "The old boats sank near Ellery.")
-    candidates = [Summary(text, score, 1, 1, 1) for text, score in zip(texts, (ahead - 1, -1.0), strict=True)]
-    assert best_supported(candidates, source) is candidates[chosen]
-    assert best_supported(candidates[::-1], source) is candidates[chosen]
+    candidates = [Summary(text, score, 1, 1, 1) for text, score in zip(texts, (-2.0, -1.0), strict=True)]
+    assert best_supported(candidates, source, Weighing(test, 1.0, 0.0)) is candidates[chosen]
+    assert best_supported(candidates[::-1], source, Weighing(test, 1.0, 0.0)) is candidates[chosen]
+
+
+@pytest.mark.parametrize(("bonus", "chosen"), [(0.4, 1), (0.6, 0)])
+def test_a_first_sentence_that_is_no_lead_is_given_a_bonus(any_features, bonus, chosen):
+    source = "Mrs Vell resigns today. The old boats sank near Ellery. The rain sank the old boats near Ellery."
+    texts = ("Mrs Vell resigns today.", "The old boats sank near Ellery.")
+    candidates = [Summary(text, score, 1, 1, 1) for text, score in zip(texts, (-1.5, -1.0), strict=True)]
+    assert best_supported(candidates, source, Weighing(NEVER, 0.0, bonus)) is candidates[chosen]
 
 
 def told_sentences() -> tuple:
@@ -166,7 +185,7 @@ def test_a_model_told_to_choose_does_so():
     assert {len(found) for found in candidates} == {4}
     chosen = chooser.summarize(SOURCES)
     assert chosen == [best_supported(found, source) for found, source in zip(candidates, SOURCES, strict=True)]
-    assert chooser.decoding()["candidates"] == 4 and chooser.decoding()["chosen_by"] == "support-v2"
+    assert chooser.decoding()["candidates"] == 4 and chooser.decoding()["chosen_by"] == "choice-v3"
     plain = Seq2SeqSummarizer(model, tokenizer, name="tiny", generation={"candidates": 1})
     assert plain.summarize(SOURCES) == [found[0] for found in candidates]
     assert "candidates" not in plain.decoding() and "chosen_by" not in plain.decoding()
