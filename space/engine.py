@@ -26,6 +26,7 @@ from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
 from trainer.models.load import load_model
+from trainer.models.t5_network import T5Network
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
 T = TypeVar("T")
@@ -227,6 +228,11 @@ class Engine:
         unknown = {offsets for piece, offsets in places if piece == self._tokenizer.unk_token_id}
         return sum(len("".join(text[start:end].split())) for start, end in unknown) / len("".join(text.split()))
 
+    @cached_property
+    def _network(self) -> T5Network | None:
+        """The weights as the decoding lays them out, once for all summaries."""
+        return T5Network(self._model) if T5Network.supports(self._model) else None
+
     def _summarizer(self, decoding: dict[str, Any]) -> Seq2SeqSummarizer:
         generation = {"max_time": LONGEST_DECODING} | decoding
         return Seq2SeqSummarizer(
@@ -236,6 +242,7 @@ class Engine:
             revision=self.revision,
             generation=generation,
             batch_size=1,
+            network=self._network,
         )
 
     def _remember(self, key: tuple, compute: Callable[[], T]) -> T:

@@ -1,9 +1,11 @@
 """A system over a split, block by block."""
 
+import copy
 import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.scoring.pairs import SPLIT
 from tests.scoring.ways import evaluate_system
@@ -152,13 +154,17 @@ class TestEvaluate:
             predict(run, [replace(jobs[0], required=True)], METRICS, Processes(0, 1))
 
     def test_beams_have_scores_where_memory_allows(self, tiny, monkeypatch):
+        """`generate` keeps the distributions of all steps for them, and is what a model in bf16 is decoded by."""
         options = {"generation": {"max_new_tokens": 5, "num_beams": 2}, "scores": True}
-        _, predictions = evaluate_system(Seq2SeqSummarizer(*tiny, name="tiny", **options), SPLIT)
+        kept = (copy.deepcopy(tiny[0]).to(torch.bfloat16), tiny[1])
+        _, predictions = evaluate_system(Seq2SeqSummarizer(*kept, name="tiny", **options), SPLIT)
         assert all(line["score"] < 0 for line in predictions)
         monkeypatch.setattr(seq2seq, "MOST_SCORE_BYTES", 1000)
-        _, without = evaluate_system(Seq2SeqSummarizer(*tiny, name="tiny", **options), SPLIT)
+        _, without = evaluate_system(Seq2SeqSummarizer(*kept, name="tiny", **options), SPLIT)
         assert [line["score"] for line in without] == [None] * 3
         assert [line["prediction"] for line in without] == [line["prediction"] for line in predictions]
+        _, ours = evaluate_system(Seq2SeqSummarizer(*tiny, name="tiny", **options), SPLIT)
+        assert all(line["score"] < 0 for line in ours)  # our own loop keeps none
 
     def test_no_examples_are_refused(self):
         with pytest.raises(UserError, match="test split of user/news has no examples"):

@@ -3,6 +3,7 @@
 import copy
 import logging
 from dataclasses import asdict
+from itertools import pairwise
 
 import pytest
 import torch
@@ -228,6 +229,47 @@ def test_sampling_has_a_seed_of_its_own(tiny):
     assert build(2).summarize(ARTICLES) != first
     assert build(2).describe()["seed"] == 2
     assert Seq2SeqSummarizer(*tiny, name="t", task=TASK).describe()["seed"] is None
+
+
+@pytest.mark.parametrize("generation", [{}, {"do_sample": True}, {"num_beams": 3}, {"candidates": 2, "num_beams": 2}])
+def test_a_stream_grows_to_the_summary(tiny, generation):
+    summarizer = Seq2SeqSummarizer(*tiny, name="t", task=TASK, generation={"max_new_tokens": 12} | generation)
+    for article in ARTICLES[:3]:
+        parts = list(summarizer.stream(article))
+        assert parts[-1] == summarizer.summarize([article])[0].text
+        assert len(parts) > 1 or "num_beams" in generation  # beams may change their minds until the end
+        assert all(later.startswith(part.rstrip("�")) for part, later in pairwise(parts))
+
+
+def test_weights_that_change_between_two_calls_are_used(own):
+    model, tokenizer = own
+    summarizer = Seq2SeqSummarizer(model, tokenizer, name="t", task=TASK, generation={"max_new_tokens": 12})
+    before = summarizer.summarize(ARTICLES)
+    with torch.no_grad():
+        for weight in model.decoder.parameters():
+            weight.mul_(-1.5)
+    after = summarizer.summarize(ARTICLES)
+    assert [one.text for one in after] == [
+        by_hand(model, tokenizer, article, max_new_tokens=12)[0] for article in ARTICLES
+    ]
+    assert after != before
+
+
+def test_the_number_format_is_asked_for_and_said(own):
+    model, tokenizer = own
+    build = lambda **over: Seq2SeqSummarizer(  # noqa: E731
+        model, tokenizer, name="t", task=TASK, generation={"max_new_tokens": 9, "num_beams": 2} | over, scores=True
+    )
+    assert build(number_format="int8").describe()["number_format"] == "int8"
+    assert build().describe()["number_format"] == "fp32"
+    exact, near = ([one.score for one in build(**over).summarize(ARTICLES)] for over in ({}, {"number_format": "int8"}))
+    assert near == pytest.approx(exact, rel=0.05) and near != exact
+    with pytest.raises(UserError, match="number_format is 'int3': it must be one of fp32, bf16, int8"):
+        build(number_format="int3")
+    with pytest.raises(UserError, match="int8, which only a T5 on the processor has, with settings"):
+        build(number_format="int8", forced_eos_token_id=1)
+    with pytest.raises(UserError, match="int8, which only a search has, and t chooses among"):
+        build(number_format="int8", choose_from="sentences")
 
 
 def test_bfloat16_is_decoded_and_named(own):

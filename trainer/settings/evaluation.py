@@ -6,7 +6,7 @@ This module imports neither torch nor a metric: `--help` comes at once.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trainer.errors import UserError
 from trainer.runtime.files import table_kind
@@ -143,6 +143,9 @@ class DecodingSettings(Group):
     """Sampling only: from the likeliest tokens of together this probability."""
     top_k: int | None = setting(None, ge=0)
     """Sampling only: from the N likeliest tokens; 0 for all."""
+    number_format: Literal["fp32", "bf16", "int8"] | None = None
+    """T5 on the processor only: what it computes in, fp32 if left out. int8 is quicker, bf16 too where the processor
+    has instructions for it; both may write other summaries."""
 
     def given(self) -> dict[str, Any]:
         """Only what was asked for, as transformers calls it."""

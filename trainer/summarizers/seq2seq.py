@@ -1,33 +1,35 @@
-"""Every encoder–decoder that transformers loads, decoded by its own `generate`."""
+"""Every encoder–decoder that transformers loads: a T5 decoded by our own loop, the others by `generate`."""
 
 import copy
 import dataclasses
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trainer.data.encoding import encode
 from trainer.data.sentences import SENTENCE_SPLIT
-from trainer.errors import UserError, nearest
+from trainer.errors import UserError
 from trainer.models.beam_cache import beam_cache
+from trainer.models.beam_search import Hypothesis
 from trainer.models.likelihood import log_probs_of
 from trainer.models.load import T5_FAMILY
+from trainer.models.matrices import FORMATS
 from trainer.models.pretrained import Pretrained, load_adapted, load_summarizer, positions, task_of_any
+from trainer.models.t5_decoding import Decoding, decode, stream
+from trainer.models.t5_network import T5Network
 from trainer.models.task import Task
 from trainer.summarizers.base import Summary, positive
 from trainer.summarizers.choice import CHOICE, best_supported
+from trainer.summarizers.decoding_settings import generation_config
 from trainer.summarizers.extracts import extracts
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
 
-# transformers stops after 20 tokens when nobody says more, which cut most published T5-small summaries in
-# mid-sentence.
-DEFAULT_MAX_NEW_TOKENS = 128
-LIBRARY_MAX_LENGTH = 20
 # What the scores of a beam search may take of the memory.
 MOST_SCORE_BYTES = 2 << 30
 
@@ -52,7 +54,10 @@ _SEARCH |= {"temperature", "top_k", "top_p", "candidates"}
 
 
 class Seq2SeqSummarizer:
-    """Any encoder–decoder of transformers, decoded by its own `generate`.
+    """Any encoder–decoder of transformers.
+
+    A T5 in fp32 on the processor is decoded by `trainer.models.t5_decoding`, which writes the tokens that `generate`
+    would write; other models, and settings that it does not know, go to `generate` itself.
 
     Sources are sorted by length so that a batch holds little padding, and the summaries come back in the
     order asked for. The model's own `generation_config` is read and left as it was; `generation` goes over
@@ -69,13 +74,16 @@ class Seq2SeqSummarizer:
             left out it is the task's number, but no more than the `num_beams` given here, and 1 under sampling.
             `choose_from` "sentences" has it choose among the article's own sentences instead, ranked by their
             log-probability; where that is left out, the task says so, unless settings of a search are given.
+            `number_format` (`trainer.models.matrices.FORMATS`) is what a T5's weights are computed in, fp32 if it is
+            left out; other formats are quicker and may write other tokens.
         batch_size: sources decoded together.
         seed: starts the generator of a sampling decoding anew at every call; not used otherwise.
-        scores: ask beam search for the score of each summary. transformers then keeps the distribution of
+        scores: ask beam search for the score of each summary. `generate` then keeps the distribution of
             every step: batch size × beams × new tokens × vocabulary × 4 bytes (0.5 GB for 8 × 4 × 128 ×
-            32,128). Where that would be more than `MOST_SCORE_BYTES` summaries have no score.
+            32,128). Where that would be more than `MOST_SCORE_BYTES` its summaries have no score.
         candidates: how many summaries of each source `candidates()` gives: samples where the decoding samples,
             else the best of a beam search at least as wide.
+        network: the model's weights as the decoding lays them out, where that has been done before.
 
     Raises:
         UserError: a decoding setting that does not exist, or a value that transformers refuses.
@@ -94,6 +102,7 @@ class Seq2SeqSummarizer:
         seed: int = 0,
         scores: bool = False,
         candidates: int = 1,
+        network: T5Network | None = None,
     ):
         task = task or task_of_any(model, tokenizer)
         readable, writable = positions(model)
@@ -105,15 +114,19 @@ class Seq2SeqSummarizer:
         self.max_source_length: int = min(task.max_source_length, readable or task.max_source_length)
         self.batch_size = positive("batch_size", batch_size)
         self.seed = seed
+        self._network = network
         generation = dataclasses.asdict(generation) if dataclasses.is_dataclass(generation) else dict(generation or {})
+        self.number_format: str | None = generation.pop("number_format", None)
         self.extracts = _extracts(generation.pop("choose_from", None), task, generation, candidates, model)
         chosen_from = 1 if candidates > 1 else _chosen_from(generation.pop("candidates", None), task, generation)
         self.chooses = chosen_from > 1 or self.extracts
         candidates = max(candidates, chosen_from)
-        self.generation = _generation_config(model.generation_config, generation, writable, candidates)
+        self.generation = generation_config(model.generation_config, generation, writable, candidates)
         self.generation.return_dict_in_generate = True
         wide = self.generation.num_beams > 1 and self._score_bytes() <= MOST_SCORE_BYTES
         self.generation.output_scores = scores and wide
+        self.scores = scores
+        self._check_number_format()
 
     @classmethod
     def from_pretrained(
@@ -163,18 +176,33 @@ class Seq2SeqSummarizer:
         inputs, totals = self._tokenize(sources)
         # Longest first: a batch that does not fit in memory shows at once, not after an hour.
         order = sorted(range(len(sources)), key=lambda row: len(inputs[row]), reverse=True)
-        number = self.generation.num_return_sequences
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         found: dict[int, list[Summary]] = {}
-        with self._ready():
-            for start in range(0, len(order), self.batch_size):
-                rows = order[start : start + self.batch_size]
-                written = self._generate([inputs[row] for row in rows])
-                for place, row in enumerate(rows):
-                    found[row] = [
-                        Summary(text, score, len(inputs[row]), totals[row], tokens_written, finished)
-                        for text, score, tokens_written, finished in written[place * number : (place + 1) * number]
-                    ]
+        for rows, written in zip(
+            batches, self._decode([[inputs[row] for row in rows] for rows in batches]), strict=True
+        ):
+            for row, hypotheses in zip(rows, written, strict=True):
+                texts = self._texts([hypothesis.ids for hypothesis in hypotheses])
+                found[row] = [
+                    Summary(text, one.score, len(inputs[row]), totals[row], *self._end(one.ids))
+                    for text, one in zip(texts, hypotheses, strict=True)
+                ]
         return [found[row] for row in range(len(sources))]
+
+    def stream(self, source: str) -> Iterator[str]:
+        """The summary as far as it is written, after each token; the last is the text that `summarize` gives.
+
+        Beams, a choice among candidates, and a model that goes to `generate` give nothing before the whole.
+        """
+        decoding, network = self._own_loop()
+        if network is None or decoding.beams or self.chooses or decoding.returned > 1:
+            yield self.summarize([source])[0].text
+            return
+        (ids,), _ = self._tokenize([source])
+        written: list[int] = []
+        for token in stream(network, ids, decoding, torch.Generator().manual_seed(self.seed)):
+            written.append(token)
+            yield self._texts([written])[0]
 
     def _sentences(self, source: str) -> list[Summary]:
         """The article's sentences that can be its summary, with the mean log-probability of their tokens, in nats."""
@@ -199,7 +227,8 @@ class Seq2SeqSummarizer:
             "model": self.model.name_or_path or self.name,
             "revision": self.revision,
             "decoding": self.decoding(),
-            "number_format": NUMBER_FORMATS.get(self.model.dtype, str(self.model.dtype).removeprefix("torch.")),
+            "number_format": self.number_format
+            or NUMBER_FORMATS.get(self.model.dtype, str(self.model.dtype).removeprefix("torch.")),
             "seed": self.seed if self.generation.do_sample else None,
         }
 
@@ -235,7 +264,45 @@ class Seq2SeqSummarizer:
         steps = self.generation.num_beams * self.generation.max_new_tokens
         return 4 * self.batch_size * steps * len(self.tokenizer)
 
-    def _generate(self, inputs: list[list[int]]) -> list[tuple[str, float | None, int, bool]]:
+    def _own_loop(self) -> tuple[Decoding | None, T5Network | None]:
+        """The settings and weights for a loop of our own; no weights where it can't decode the model that way."""
+        decoding = Decoding.of(self.generation)
+        if decoding is None or not T5Network.supports(self.model):
+            return decoding, None
+        number_format = self.number_format or "fp32"
+        if self._network is None or not self._network.is_of(self.model, number_format):
+            self._network = T5Network(self.model, number_format)
+        return decoding, self._network
+
+    def _check_number_format(self) -> None:
+        if self.number_format is None:
+            return
+        if self.number_format not in FORMATS:
+            raise UserError(f"number_format is {self.number_format!r}: it must be one of {', '.join(FORMATS)}.")
+        if self.extracts:
+            raise UserError(
+                f"number_format is {self.number_format}, which only a search has, and {self.name} chooses among the "
+                "article's sentences. Ask for a search, num_beams=1 for one, or leave it out."
+            )
+        if not T5Network.supports(self.model) or Decoding.of(self.generation) is None:
+            raise UserError(
+                f"number_format is {self.number_format}, which only a T5 on the processor has, with settings that our "
+                f"own loop knows: leave it out for {self.name}."
+            )
+
+    def _decode(self, batches: list[list[list[int]]]) -> Iterator[list[list[Hypothesis]]]:
+        """For each batch of token ids, and for each text in it, the summaries that are asked for, the best first."""
+        decoding, network = self._own_loop()
+        if network is None:
+            with self._ready():
+                yield from [self._generate(batch) for batch in batches]
+            return
+        generator = torch.Generator().manual_seed(self.seed)
+        for batch in batches:
+            found = decode(network, batch, decoding, generator)
+            yield [[one if self.scores else Hypothesis(one.ids) for one in several] for several in found]
+
+    def _generate(self, inputs: list[list[int]]) -> list[list[Hypothesis]]:
         width = max(len(ids) for ids in inputs)
         input_ids = torch.full((len(inputs), width), self.tokenizer.pad_token_id)
         attention_mask = torch.zeros_like(input_ids)
@@ -251,13 +318,17 @@ class Seq2SeqSummarizer:
         )
         # Without the start token, which for BART is an end token.
         sequences = output.sequences[:, 1:].tolist()
-        texts = self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         scores = getattr(output, "sequences_scores", None)
         scores = [None] * len(sequences) if scores is None else scores.float().tolist()
-        ends = [self._end(ids) for ids in sequences]
+        found = [Hypothesis(ids, score) for ids, score in zip(sequences, scores, strict=True)]
+        number = self.generation.num_return_sequences
+        return [found[start : start + number] for start in range(0, len(found), number)]
+
+    def _texts(self, sequences: list[list[int]]) -> list[str]:
+        texts = self.tokenizer.batch_decode(sequences, skip_special_tokens=True)
         if "pegasus" in self.model.config.model_type:  # whose vocabulary has "<n>" for the end of a line
             texts = [" ".join(text.replace("<n>", " ").split()) for text in texts]
-        return [(text.strip(), score, *end) for text, score, end in zip(texts, scores, ends, strict=True)]
+        return [text.strip() for text in texts]
 
     def _end(self, ids: list[int]) -> tuple[int, bool]:
         """How many tokens were written, and whether the model itself ended there."""
@@ -307,54 +378,3 @@ def _chosen_from(wanted: int | None, task: Task, given: dict[str, Any]) -> int:
     if wanted is not None:
         return positive("candidates", wanted)
     return 1 if given.get("do_sample") else min(task.candidates, given.get("num_beams") or task.candidates)
-
-
-def _generation_config(
-    own: GenerationConfig, given: dict[str, Any], writable: int | None = None, candidates: int = 1
-) -> GenerationConfig:
-    """A copy of the model's config with the given settings over it and a limit of new tokens in any case.
-
-    `writable` is how many tokens the decoder has positions for: of n new tokens it reads the start and n - 1.
-    """
-    given = dict(given)
-    known = [name for name in vars(GenerationConfig()) if not name.startswith("_")]
-    for name in given:
-        if name not in known:
-            near = nearest(name, known)
-            raise UserError(f"No decoding setting is called {name!r}" + (f": did you mean {near!r}?" if near else "."))
-    config = copy.deepcopy(own)
-    if config.max_length == LIBRARY_MAX_LENGTH:  # written by older versions of transformers, chosen by nobody
-        config.max_length = None
-    for new, old in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
-        limits = (given.pop(new, None), _less_start(given.pop(old, None)))
-        limits += (getattr(config, new), _less_start(getattr(config, old)))
-        setattr(config, new, next((limit for limit in limits if limit is not None), None))
-        setattr(config, old, None)
-    for name, value in given.items():
-        setattr(config, name, value)
-    if config.max_new_tokens is None:
-        config.max_new_tokens = DEFAULT_MAX_NEW_TOKENS
-    config.num_beams = config.num_beams or 1
-    config.do_sample = bool(config.do_sample)
-    config.num_return_sequences = positive("candidates", candidates)
-    if candidates > 1 and not config.do_sample:
-        config.num_beams = max(config.num_beams, candidates)
-    if config.num_beams == 1:  # they mean nothing to a greedy search, and transformers warns of them
-        config.length_penalty = config.early_stopping = None
-    for name, least in (("max_new_tokens", 1), ("num_beams", 1)):
-        value = getattr(config, name)
-        if not isinstance(value, int) or value < least:
-            raise UserError(f"{name} is {value!r}: it must be a whole number of {least} or more.")
-    if writable is not None:
-        config.max_new_tokens = min(config.max_new_tokens, writable)
-        config.min_new_tokens = min(config.min_new_tokens or 0, writable) or None
-    try:
-        config.validate()
-    except ValueError as error:
-        raise UserError(f"These decoding settings do not go together: {error}") from error
-    return config
-
-
-def _less_start(length: int | None) -> int | None:
-    """A length that counts the start token, as `max_length` does, in new tokens."""
-    return None if length is None else max(length - 1, 0)

@@ -1,0 +1,190 @@
+"""Seconds to write summaries: transformers' `generate`, our loop in its number formats, and CTranslate2.
+
+    python -m tests.bench_decoding --model t5-small-shapes --case greedy [--threads 2] [--repeats 7] [--record]
+
+All engines write the same number of tokens of the same articles (random ids) from the same weights, in turn, one round
+after another, after a first that is not counted; before the timing, our fp32 tokens must be those of `generate`, and
+every engine must write as many as it is asked for. Where two beams are equally good to 1e-4, either may come first.
+Printed and, with `--record`, kept in trainer/records/bench/decoding.json: the median, the fastest and the slowest round
+of each engine, and how often transformers' median holds ours. CTranslate2 takes part where it is installed
+(`pip install ctranslate2`); it is no requirement of the project.
+
+Time it on an idle machine: with other work beside it, two threads wait for each other at every operator.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, GenerationConfig, T5Config, T5ForConditionalGeneration
+
+from trainer.models.load import load_model
+from trainer.models.t5_decoding import Decoding, decode
+from trainer.models.t5_network import T5Network
+from trainer.runtime.files import write_atomically
+from trainer.settings.base import ROOT
+
+RECORD = ROOT / "trainer" / "records" / "bench" / "decoding.json"
+STARTER = ROOT / "space" / "starter"
+NEW_TOKENS = 40
+T5_SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_heads": 8, "num_layers": 6, "num_decoder_layers": 6}
+MODELS = {"t5-small-shapes": 512, "space/starter": 448}  # and how many tokens an article has
+CASES = {"greedy": (1, 1), "beam 4": (1, 4), "batch 8": (8, 1)}  # articles and beams
+
+Engine = Callable[[], list[list[int]]]
+
+
+def build(name: str) -> T5ForConditionalGeneration:
+    """t5-small's shapes with random weights: what is written means nothing, but costs what it costs."""
+    if name != "t5-small-shapes":
+        return load_model(ROOT / name)[0]
+    torch.manual_seed(0)
+    model = T5ForConditionalGeneration(
+        T5Config(vocab_size=32128, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, **T5_SMALL)
+    )
+    for stack in (model.encoder, model.decoder):  # else the first token is written again and again
+        for block in stack.block:
+            torch.nn.init.normal_(block.layer[0].SelfAttention.v.weight, std=0.1)
+    return model.eval()
+
+
+def engines(model: T5ForConditionalGeneration, texts: list[list[int]], beams: int, threads: int, folder: Path):
+    """Name → function that writes `NEW_TOKENS` tokens of each text."""
+    settings = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0, "num_beams": beams}
+    config = GenerationConfig(**settings, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS)
+    inputs, mask = torch.tensor(texts), torch.ones(len(texts), len(texts[0]), dtype=torch.long)
+
+    def library() -> list[list[int]]:
+        with torch.inference_mode():
+            found = model.generate(input_ids=inputs, attention_mask=mask, generation_config=config)
+        return found[:, 1:].tolist()
+
+    def ours(number_format: str) -> Engine:
+        network, decoding = T5Network(model, number_format), Decoding.of(config)
+        return lambda: [one.ids for (one,) in decode(network, texts, decoding, torch.Generator())]
+
+    found = {"transformers fp32": library} | {f"ours {name}": ours(name) for name in ("fp32", "int8")}
+    if find_spec("ctranslate2"):
+        found["CTranslate2 int8"] = _ctranslate2(model, texts, beams, threads, folder)
+    return found
+
+
+def _ctranslate2(model, texts: list[list[int]], beams: int, threads: int, folder: Path) -> Engine:
+    import ctranslate2
+
+    tokenizer = AutoTokenizer.from_pretrained(STARTER)  # any will do: the texts are ids, and ids come back
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    converter = ctranslate2.converters.TransformersConverter(str(folder / "model"))
+    converter.convert(str(folder / "converted"), quantization="int8", force=True)
+    translator = ctranslate2.Translator(str(folder / "converted"), compute_type="int8", intra_threads=threads)
+    words = json.loads((folder / "converted" / "shared_vocabulary.json").read_text("utf-8"))
+    numbers = {word: number for number, word in enumerate(words)}
+    batch = [[words[token] for token in text] for text in texts]
+
+    def write() -> list[list[int]]:
+        lengths = {"max_decoding_length": NEW_TOKENS, "min_decoding_length": NEW_TOKENS, "max_input_length": 0}
+        results = translator.translate_batch(batch, beam_size=beams, **lengths)
+        return [[numbers[word] for word in result.hypotheses[0]] for result in results]
+
+    return write
+
+
+def check(found: dict[str, list[list[int]]]) -> dict[str, float]:
+    """For each engine the share of tokens that are those of transformers; ends the run where that can't be."""
+    expected = found["transformers fp32"]
+    shares = {}
+    for name, texts in found.items():
+        if [len(text) for text in texts] != [NEW_TOKENS] * len(expected):
+            raise SystemExit(f"{name} wrote {[len(text) for text in texts]} tokens, not {NEW_TOKENS}")
+        pairs = [pair for ours, theirs in zip(texts, expected, strict=True) for pair in zip(ours, theirs, strict=True)]
+        shares[name] = round(sum(ours == theirs for ours, theirs in pairs) / len(pairs), 4)
+    if shares["ours fp32"] < 1:
+        raise SystemExit(f"our fp32 tokens are not those of transformers: {shares['ours fp32']:.1%} are")
+    return shares
+
+
+def about(threads: int) -> dict[str, Any]:
+    cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+    names = [line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    packages = {}
+    for package in ("torch", "transformers", "ctranslate2"):
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            packages[package] = None
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": threads,
+        "versions": packages,
+        "commit": commit.stdout.strip(),
+        "command": shlex.join(["python", "-m", "tests.bench_decoding", *sys.argv[1:]]),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default="t5-small-shapes")
+    parser.add_argument("--case", choices=CASES, default="greedy")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--record", action="store_true", help=f"keep the figures in {RECORD.relative_to(ROOT)}")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    articles, beams = CASES[args.case]
+    model = build(args.model)
+    generator = torch.Generator().manual_seed(1)
+    size = (articles, MODELS[args.model])
+    texts = torch.randint(5, min(model.config.vocab_size, 7000), size, generator=generator).tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        found = engines(model, texts, beams, args.threads, Path(folder))
+        shares = check({name: engine() for name, engine in found.items()})
+        seconds: dict[str, list[float]] = {name: [] for name in found}
+        for _ in range(args.repeats):
+            for name, engine in found.items():
+                start = time.perf_counter()
+                engine()
+                seconds[name].append(time.perf_counter() - start)
+    base = statistics.median(seconds["transformers fp32"])
+    rows = {}
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        rows[name] = {
+            "seconds": round(median, 4),
+            "fastest": round(min(times), 4),
+            "slowest": round(max(times), 4),
+            "times_transformers": round(base / median, 3),
+            "same_tokens": shares[name],
+        }
+        print(
+            f"{name:<20}{median:>9.3f} s [{min(times):.3f}, {max(times):.3f}]{base / median:>8.2f}×{shares[name]:>8.1%}"
+        )
+    if args.record:
+        record = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {"runs": []}
+        run = {"model": args.model, "case": args.case, "new_tokens": NEW_TOKENS, "source_tokens": MODELS[args.model]}
+        others = [old for old in record["runs"] if (old["model"], old["case"]) != (args.model, args.case)]
+        order = [(model, case) for model in MODELS for case in CASES]
+        runs = [*others, run | about(args.threads) | {"repeats": args.repeats, "engines": rows}]
+        record["runs"] = sorted(runs, key=lambda one: order.index((one["model"], one["case"])))
+        RECORD.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""A T5's forward pass for decoding only, several times as fast as the one that can also be trained.
+
+What it does otherwise than transformers: texts of a batch are laid end to end in the encoder, so nothing is computed
+for padding; query, key and value are one matrix; the keys and values of the cross-attention are computed once, and all
+candidate summaries of an article share them; the decoder's own are written into memory that is there from the start;
+relative positions are looked up once a text, not once a layer and step. In fp32 the results differ from transformers'
+by rounding only.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch.nn.functional import embedding, gelu, rms_norm, scaled_dot_product_attention, silu
+from transformers import MT5ForConditionalGeneration, PreTrainedModel, T5ForConditionalGeneration
+
+from trainer.models.matrices import Matrix, matrix
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "relu": torch.relu,
+    "gelu_new": lambda values: gelu(values, approximate="tanh"),
+    "gelu": gelu,
+    "silu": silu,
+}
+# Articles are encoded together up to this many tokens: more at once is no faster and no longer fits the cache. In int8
+# each is encoded alone, for the rows that are multiplied together share one scale.
+TOKENS_A_PASS = 1024
+# The attention of a long article is computed for this many of its tokens at a time: what it takes of memory grows with
+# the length, not with its square.
+QUERIES_A_PASS = 1024
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer of the encoder or the decoder; the last three are the decoder's cross-attention."""
+
+    self_norm: torch.Tensor
+    query_key_value: Matrix
+    self_out: Matrix
+    feed_norm: torch.Tensor
+    feed: Callable[[torch.Tensor], torch.Tensor]
+    cross_norm: torch.Tensor | None = None
+    cross_query: Matrix | None = None
+    cross_out: Matrix | None = None
+
+
+@dataclass
+class DecoderState:
+    """What the decoder remembers of the summaries that it is writing, `rows` for each article.
+
+    All rows of an article share one memory. Row r writes the keys and values of step t into slot t × rows + r, and
+    `hidden` keeps from each row what is not its own past, so that rows change places without any key being moved.
+
+    Attributes:
+        cross: (layers, 2, articles, heads, source tokens, d_kv) keys and values of the articles.
+        cross_mask: (articles, 1, 1, source tokens) 0 or -∞, or None where all articles are equally long.
+        own: (layers, 2, articles, heads, slots, d_kv) keys and values of what is written.
+        hidden: (articles, 1, rows, slots) 0 where a row sees a slot, else -∞; None where there is one row.
+        bias: (1, heads, 1, slots) by the distance to the last slot.
+        steps: how many tokens each row has read.
+    """
+
+    cross: torch.Tensor
+    cross_mask: torch.Tensor | None
+    own: torch.Tensor
+    hidden: torch.Tensor | None
+    bias: torch.Tensor
+    rows: int
+    steps: int = 0
+
+    def reorder(self, parents: torch.Tensor) -> None:
+        """Row r of an article goes on from its row `parents[article, r]`."""
+        articles, _, rows, slots = self.hidden.shape
+        index = (parents + rows * torch.arange(articles)[:, None]).flatten()
+        self.hidden = self.hidden.view(articles * rows, slots)[index].view(articles, 1, rows, slots)
+
+    def keep(self, articles: torch.Tensor) -> None:
+        """Forgets all articles but those of these numbers."""
+        self.cross, self.own = self.cross[:, :, articles], self.own[:, :, articles]
+        self.cross_mask = None if self.cross_mask is None else self.cross_mask[articles]
+        self.hidden = None if self.hidden is None else self.hidden[articles]
+
+    def advance(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(Memory of this step (layers, 2, articles, heads, rows, d_kv), of all steps so far, what is added to scores).
+
+        The last is (1 or articles, heads, 1 or rows, slots so far).
+        """
+        rows, start = self.rows, self.steps * self.rows
+        end = start + rows
+        mask = self.bias[..., self.bias.shape[-1] - end :]
+        if self.hidden is not None:
+            self.hidden[..., start:end].diagonal(dim1=-2, dim2=-1).zero_()
+            mask = mask + self.hidden[..., :end]
+        self.steps += 1
+        return self.own[..., start:end, :], self.own[..., :end, :], mask
+
+
+class T5Network:
+    """The weights of a T5 laid out for decoding on a processor.
+
+    Large matrices may be kept in a smaller copy (`trainer.models.matrices`); of the others the model's own are used.
+    Where the model may have changed since, `is_of` says so.
+
+    Args:
+        model: one for which `supports` is true.
+        number_format: of the matrices, one of `trainer.models.matrices.FORMATS`; all else is fp32.
+
+    Raises:
+        UserError: as `trainer.models.matrices.matrix`.
+    """
+
+    def __init__(self, model: PreTrainedModel, number_format: str = "fp32"):
+        config = model.config
+        self.number_format = number_format
+        many, few = (partial(matrix, number_format=number_format, many_rows=many) for many in (True, False))
+        self.heads, self.width = config.num_heads, config.d_kv
+        self.eps = config.layer_norm_epsilon
+        self.embedding = model.shared.weight.detach()
+        self._activation = ACTIVATIONS[config.dense_act_fn]
+        self._encoder = [self._layer(block, many) for block in model.encoder.block]
+        self._decoder = [self._layer(block, few) for block in model.decoder.block]
+        crossed = [block.layer[1].EncDecAttention for block in model.decoder.block]
+        self._cross = [many(_joined(attention.k, attention.v)) for attention in crossed]
+        self._encoder_norm = model.encoder.final_layer_norm.weight.detach()
+        scaled = isinstance(model, T5ForConditionalGeneration) and config.scale_decoder_outputs
+        norm = model.decoder.final_layer_norm.weight.detach()
+        self._decoder_norm = norm * config.d_model**-0.5 if scaled else norm
+        self._head = few(model.lm_head.weight.detach())
+        self._positions = [stack.block[0].layer[0].SelfAttention for stack in (model.encoder, model.decoder)]
+        self._weights = _weights(model)
+
+    @staticmethod
+    def supports(model: torch.nn.Module) -> bool:
+        """A T5 or mT5 in fp32 on the processor, with nothing put into it or around its layers."""
+        if type(model) not in (T5ForConditionalGeneration, MT5ForConditionalGeneration):
+            return False
+        ordinary = all(
+            type(module) is torch.nn.Linear and module.bias is None
+            for name, module in model.named_modules()
+            if name.endswith((".q", ".k", ".v", ".o", ".wi", ".wi_0", ".wi_1", ".wo")) or name == "lm_head"
+        )
+        wide = all(weight.dtype == torch.float32 and weight.device.type == "cpu" for weight in model.parameters())
+        return ordinary and wide and model.config.dense_act_fn in ACTIVATIONS
+
+    def is_of(self, model: PreTrainedModel, number_format: str = "fp32") -> bool:
+        """Whether these are still the weights of `model`, in that format; to be asked before each decoding."""
+        return self.number_format == number_format and self._weights == _weights(model)
+
+    def _layer(self, block: torch.nn.Module, matrix: Callable[[torch.Tensor], Matrix]) -> _Layer:
+        attention, feed = block.layer[0], block.layer[-1]
+        own = attention.SelfAttention
+        cross = block.layer[1] if block.is_decoder else None
+        return _Layer(
+            attention.layer_norm.weight.detach(),
+            matrix(_joined(own.q, own.k, own.v)),
+            matrix(_joined(own.o)),
+            feed.layer_norm.weight.detach(),
+            self._feed_forward(feed.DenseReluDense, matrix),
+            cross_norm=cross and cross.layer_norm.weight.detach(),
+            cross_query=cross and matrix(_joined(cross.EncDecAttention.q)),
+            cross_out=cross and matrix(_joined(cross.EncDecAttention.o)),
+        )
+
+    def _feed_forward(
+        self, dense: torch.nn.Module, matrix: Callable[[torch.Tensor], Matrix]
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        activation, out = self._activation, matrix(_joined(dense.wo))
+        if not hasattr(dense, "wi_0"):
+            into = matrix(_joined(dense.wi))
+            return lambda rows: out(activation(into(rows)))
+        gate, into = matrix(_joined(dense.wi_0)), matrix(_joined(dense.wi_1))
+        return lambda rows: out(activation(gate(rows)) * into(rows))
+
+    def _norm(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return rms_norm(rows, weight.shape, weight, self.eps)
+
+    def read(self, articles: Sequence[Sequence[int]], rows: int, max_new_tokens: int) -> DecoderState:
+        """Encodes texts of token ids, for a decoder that writes `rows` summaries of each, so long at most."""
+        lengths = [len(ids) for ids in articles]
+        longest, number = max(lengths), len(articles)
+        layers = len(self._decoder)
+        cross = torch.zeros(layers, 2, number, self.heads, longest, self.width)
+        for group in _groups(lengths, 0 if self.number_format == "int8" else TOKENS_A_PASS):
+            states = self._encode([articles[row] for row in group])
+            for layer, key_value in enumerate(self._cross):
+                found = key_value(states).view(-1, 2, self.heads, self.width).permute(1, 2, 0, 3)
+                for row, part in zip(group, found.split([lengths[row] for row in group], dim=2), strict=True):
+                    cross[layer, :, row, :, : lengths[row]] = part
+        mask = None
+        if min(lengths) < longest:
+            mask = torch.zeros(number, 1, 1, longest)
+            for row, length in enumerate(lengths):
+                mask[row, ..., length:] = -torch.inf
+        slots = max_new_tokens * rows
+        bias = self._bias(self._positions[1], torch.arange(1 - max_new_tokens, 1), bidirectional=False)
+        return DecoderState(
+            cross,
+            mask,
+            torch.empty(layers, 2, number, self.heads, slots, self.width),
+            torch.full((number, 1, rows, slots), -torch.inf) if rows > 1 else None,
+            bias.repeat_interleave(rows, dim=1)[None, :, None],
+            rows,
+        )
+
+    def _encode(self, articles: Sequence[Sequence[int]]) -> torch.Tensor:
+        """(tokens of all articles, d_model), one after the other."""
+        lengths = [len(ids) for ids in articles]
+        longest = max(lengths)
+        rows = embedding(torch.tensor([token for ids in articles for token in ids]), self.embedding)
+        by_distance = self._bias(self._positions[0], torch.arange(1 - longest, longest), bidirectional=True)
+        bias = _square(by_distance, 0, longest) if longest <= QUERIES_A_PASS else None
+        for layer in self._encoder:
+            found = layer.query_key_value(self._norm(rows, layer.self_norm))
+            found = found.view(-1, 3, self.heads, self.width).permute(1, 2, 0, 3)[:, None]
+            attended = [self._attend(*part, bias, by_distance) for part in found.split(lengths, dim=3)]
+            rows = rows + layer.self_out(torch.cat(attended))
+            rows = rows + layer.feed(self._norm(rows, layer.feed_norm))
+        return self._norm(rows, self._encoder_norm)
+
+    def _attend(self, query, key, value, bias: torch.Tensor | None, by_distance: torch.Tensor) -> torch.Tensor:
+        """Attention of one article to itself: (tokens, heads × d_kv) of three (1, heads, tokens, d_kv)."""
+        length = query.shape[2]
+        parts = []
+        for start in range(0, length, QUERIES_A_PASS):
+            stop = min(start + QUERIES_A_PASS, length)
+            here = _square(by_distance, start, stop) if bias is None else bias
+            mask = here[None, :, : stop - start, :length]
+            found = scaled_dot_product_attention(query[:, :, start:stop], key, value, mask, scale=1.0)
+            parts.append(found[0].transpose(0, 1).reshape(stop - start, -1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @staticmethod
+    def _bias(attention: torch.nn.Module, distances: torch.Tensor, bidirectional: bool) -> torch.Tensor:
+        """(heads, distances): what relative positions (of the token seen, from the one that sees) add to scores."""
+        buckets = attention._relative_position_bucket(
+            distances,
+            bidirectional=bidirectional,
+            num_buckets=attention.relative_attention_num_buckets,
+            max_distance=attention.relative_attention_max_distance,
+        )
+        return attention.relative_attention_bias.weight.detach()[buckets].t().contiguous()
+
+    def step(self, state: DecoderState, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits (articles × rows, vocabulary) of what follows `tokens` (articles × rows,)."""
+        articles, shape = state.cross.shape[2], (-1, state.rows, self.heads, self.width)
+        written, own, mask = state.advance()
+        rows = embedding(tokens, self.embedding)
+        steps = zip(self._decoder, written.unbind(0), own.unbind(0), state.cross.unbind(0), strict=True)
+        for layer, place, (keys, values), (cross_keys, cross_values) in steps:
+            found = layer.query_key_value(self._norm(rows, layer.self_norm))
+            found = found.view(articles, state.rows, 3, self.heads, self.width).permute(2, 0, 3, 1, 4)
+            place.copy_(found[1:])
+            attended = scaled_dot_product_attention(found[0], keys, values, mask, scale=1.0)
+            rows = rows + layer.self_out(attended.transpose(1, 2).reshape(len(rows), -1))
+            query = layer.cross_query(self._norm(rows, layer.cross_norm)).view(shape).transpose(1, 2)
+            attended = scaled_dot_product_attention(query, cross_keys, cross_values, state.cross_mask, scale=1.0)
+            rows = rows + layer.cross_out(attended.transpose(1, 2).reshape(len(rows), -1))
+            rows = rows + layer.feed(self._norm(rows, layer.feed_norm))
+        return self._head(self._norm(rows, self._decoder_norm))
+
+
+def _joined(*linears: torch.nn.Linear) -> torch.Tensor:
+    """(outputs of all, inputs): the weight itself where there is one."""
+    weights = [part.weight.detach() for part in linears]
+    return weights[0] if len(weights) == 1 else torch.cat(weights)
+
+
+def _weights(model: torch.nn.Module) -> tuple[tuple[int, int], ...]:
+    """Where the weights are and how often each was changed in place."""
+    return tuple((weight.data_ptr(), weight._version) for weight in model.parameters())
+
+
+def _groups(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Numbers of articles, in order, in groups of at most so many tokens or of one article."""
+    groups: list[list[int]] = []
+    tokens = 0
+    for row, length in enumerate(lengths):
+        if not groups or tokens + length > most:
+            groups.append([])
+            tokens = 0
+        groups[-1].append(row)
+        tokens += length
+    return groups
+
+
+def _square(by_distance: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+    """(heads, stop - start, longest): the bias of queries `start` to `stop`, of (heads, 2 longest - 1) by distance."""
+    longest = (by_distance.shape[1] + 1) // 2
+    return by_distance.unfold(1, longest, 1)[:, longest - stop : longest - start].flip(1)
