@@ -13,15 +13,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from space.guards import Guard, guards
 from space.verdict import Remark, remarks
+from trainer.attribution.contrast import Contrast, contrast
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
 from trainer.attribution.matrix import Pair
 from trainer.attribution.passes import Passes
-from trainer.attribution.sources import Sources, sources_of
+from trainer.attribution.proof import Evidence, evidence
+from trainer.attribution.registry import DEFAULT_METHOD
+from trainer.attribution.registry import method as method_by_name
+from trainer.attribution.sources import Sources, sources_of, span_of
 from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
@@ -145,18 +150,47 @@ class Engine:
         summary: str,
         word: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        method: str = DEFAULT_METHOD,
+        **settings: Any,
     ) -> Sources:
         """What each word and sentence of the article did to one word of a summary; None: to the whole summary.
 
         Words of the summary are its runs without white space, counted from 0
         (`trainer.attribution.folding.run_bounds`). `progress` is called with (points done, points of this round);
-        what it raises ends the computation.
+        what it raises ends the computation. `method` is a name of `trainer.attribution.registry.METHODS`, and
+        `settings` are its class's: `baseline` for one.
 
         Raises:
-            UserError: there is nothing to explain, the summary is too long, or it has no such word.
+            UserError: there is nothing to explain, the summary is too long, or it has no such word; no such method.
         """
-        key = ("sources", article, summary, word)
-        return self._remember(key, lambda: sources_of(self.pair(article, summary), word, progress))
+        key = ("sources", article, summary, word, method, *sorted(settings.items()))
+        by = method_by_name(method, **settings)
+        return self._remember(key, lambda: sources_of(self.pair(article, summary), word, progress, by))
+
+    def evidence(self, article: str, summary: str, word: int | None = None, method: str = DEFAULT_METHOD) -> Evidence:
+        """What leaving words out of the article, and asking the model again, says about `sources`' scores.
+
+        It takes some 250 forward passes: seconds for a small model.
+
+        Raises:
+            UserError: as `sources`.
+        """
+
+        def compute() -> Evidence:
+            pair = self.pair(article, summary)
+            found = self.sources(article, summary, word, method=method)
+            return evidence(pair, np.array(found.attribution.scores), span_of(pair, word)[2])
+
+        return self._remember(("evidence", article, summary, word, method), compute)
+
+    def contrast(self, article: str, summary: str, other: str) -> Contrast:
+        """Which words of the article favour `summary` over `other`, at the first token where the two part.
+
+        Raises:
+            UserError: there is nothing to explain, or the two are the same.
+        """
+        key = ("contrast", article, summary, other)
+        return self._remember(key, lambda: contrast(self.pair(article, summary), self.pair(article, other)))
 
     def pair(self, article: str, summary: str) -> Pair:
         """Article and summary as the model reads them: what every method of `trainer.attribution` takes."""

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from space.engine import Engine
 from tests.attribution.test_gradients import texts
 from tests.attribution.test_matrix import pair_of
 from trainer.attribution.folding import fold_to, run_bounds, sentence_bounds
+from trainer.attribution.registry import method
 from trainer.attribution.sources import sources_of, tokens_of_words
 from trainer.errors import UserError
 
@@ -73,3 +75,26 @@ def test_pieces_go_whole_to_one_stretch():
     offsets = [(0, 1), None, (1, 3), (3, 5)]  # the third is mostly white space before the second stretch
     assert fold_to([(0, 1), (2, 5)], offsets, scores).tolist() == [[1.0, 12.0], [1.0, -1.0]]
     assert fold_to([], offsets, scores).shape == (2, 0)
+
+
+def test_other_methods_give_the_same_form(tiny):
+    article, summary = texts(1, words=30)[0]
+    pair = pair_of(*tiny, article, summary)
+    found = sources_of(pair, 1, by=method("saliency"))
+    assert "".join(span.text for span in found.spans) == article and found.log_prob < 0
+    assert (found.baseline_log_prob, found.completeness_error, found.converged, found.n_steps) == (None,) * 4
+
+
+def test_the_engine_remembers_what_it_was_asked(tiny):
+    engine = Engine(*tiny, name="tiny")
+    article, summary = texts(1, words=16)[0]
+    found = engine.sources(article, summary, 1)
+    assert engine.sources(article, summary, 1) is found and engine.pair(article, summary).summary == summary
+    by_saliency = engine.sources(article, summary, 1, method="saliency")
+    assert by_saliency.spans != found.spans
+    evidence = engine.evidence(article, summary, 1, method="saliency")
+    assert len(evidence.necessity.words) == 5 and 0 < evidence.deletion.p <= 1
+    assert evidence.deletion.log_probs[0] == pytest.approx(found.log_prob, rel=1e-4)
+    assert engine.contrast(article, summary, "Other words.").common == ""
+    with pytest.raises(UserError, match="no attribution method"):
+        engine.sources(article, summary, 1, method="guess")

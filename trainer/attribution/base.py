@@ -24,11 +24,12 @@ class Attribution:
             within the article and starts never fall back; pieces may share characters ("½" is 1, ⁄ and 2).
         scores: nats, one a piece; positive raises the summary's probability.
         target_log_prob: Σ log p(y_t | y_<t, x) of the summary, its `</s>` included; nats.
-        baseline_log_prob: the same where every piece read is the baseline; nats.
+        baseline_log_prob: the same where every piece read is the baseline; nats. None, like the completeness below,
+            where the method's scores are not meant to add up to the difference.
         target_tokens: number of terms in that sum.
         completeness_gap: Σ scores − (target_log_prob − baseline_log_prob); nats.
         completeness_error: |completeness_gap| / max(|target_log_prob − baseline_log_prob|, 0.001 nats).
-        n_steps: points of the path at which the gradient was taken.
+        n_steps: points of the path at which the gradient was taken; None for methods without a path.
         tokens_read: length of `pieces`.
         tokens_total: what it would be without the limit on the source's length.
         prefix_share: part of Σ |scores| that falls on the prefix; in [0, 1].
@@ -39,11 +40,11 @@ class Attribution:
     offsets: tuple[Offset, ...]
     scores: tuple[float, ...]
     target_log_prob: float
-    baseline_log_prob: float
+    baseline_log_prob: float | None
     target_tokens: int
-    completeness_gap: float
-    completeness_error: float
-    n_steps: int
+    completeness_gap: float | None
+    completeness_error: float | None
+    n_steps: int | None
     tokens_read: int
     tokens_total: int
     prefix_share: float

@@ -124,16 +124,17 @@ class AttributionMatrix:
         """One row in the form that `folding` takes."""
         scores = self.scores[row].tolist()
         prefix_share, eos_share = shares(self.source, scores)
+        adds_up = self.baseline_log_probs is not None
         return Attribution(
             pieces=self.source.pieces,
             offsets=self.source.offsets,
             scores=tuple(scores),
             target_log_prob=float(self.log_probs[row]),
-            baseline_log_prob=float(self.baseline_log_probs[row]),
+            baseline_log_prob=float(self.baseline_log_probs[row]) if adds_up else None,
             target_tokens=len(self.rows[row]),
-            completeness_gap=float(self.completeness_gaps[row]),
-            completeness_error=float(self.completeness_errors[row]),
-            n_steps=int(self.n_steps[row]),
+            completeness_gap=float(self.completeness_gaps[row]) if adds_up else None,
+            completeness_error=float(self.completeness_errors[row]) if adds_up else None,
+            n_steps=None if self.n_steps is None else int(self.n_steps[row]),
             tokens_read=len(self.source.ids),
             tokens_total=self.source.tokens_total,
             prefix_share=prefix_share,

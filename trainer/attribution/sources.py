@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from trainer.attribution.base import Attribution
 from trainer.attribution.folding import Span, fold_to, fold_to_words, holders, run_bounds, sentence_bounds
 from trainer.attribution.matrix import TOLERANCE, IntegratedGradients, Pair
+from trainer.attribution.registry import Method
 from trainer.errors import UserError
 
 
@@ -30,10 +31,12 @@ class Sources:
     Attributes:
         word: the summary's word; the whole summary where all of it is explained.
         start, end: of the word, in the summary's characters.
-        spans: their texts joined are the article, character for character; scores in nats, positive raises.
+        spans: their texts joined are the article, character for character; scores in nats, positive raises. (Other
+            methods than the default one may have other units: see each.)
         sentences: the same scores by sentence of the article, in order. They add up to the spans' scores.
         log_prob: Σ log p of the word's tokens given the article; nats.
-        baseline_log_prob: the same where every token read is `<pad>`; nats.
+        baseline_log_prob: the same where every token read is `<pad>`; nats. None, like what follows, for methods whose
+            scores are not meant to add up.
         completeness_error: |Σ scores − (log_prob − baseline_log_prob)| / max(|the difference|, 1 nat).
         converged: whether that is at most 1%.
         n_steps: points at which the gradient was taken.
@@ -46,27 +49,34 @@ class Sources:
     spans: tuple[Span, ...]
     sentences: tuple[Strength, ...]
     log_prob: float
-    baseline_log_prob: float
-    completeness_error: float
-    converged: bool
-    n_steps: int
+    baseline_log_prob: float | None
+    completeness_error: float | None
+    converged: bool | None
+    n_steps: int | None
     attribution: Attribution
 
 
-def sources_of(pair: Pair, word: int | None = None, progress: Callable[[int, int], None] | None = None) -> Sources:
-    """The sources of one word of the summary, by integrated gradients.
+def sources_of(
+    pair: Pair,
+    word: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    by: Method | None = None,
+) -> Sources:
+    """The sources of one word of the summary.
 
     Args:
         word: its place among the summary's words: runs without white space, counted from 0 (`folding.run_bounds`).
             None: the whole summary, its `</s>` included.
         progress: called with (points done, points of this round); what it raises ends the work.
+        by: a method of `trainer.attribution.registry`; None: integrated gradients, steps raised until they add up.
 
     Raises:
         UserError: the summary has no such word, or none of its tokens belongs to it.
     """
-    start, end, tokens = _tokens_of(pair, word)
-    matrix = IntegratedGradients().attribute(pair, [tokens], progress)
+    start, end, tokens = span_of(pair, word)
+    matrix = (by or IntegratedGradients()).attribute(pair, [tokens], progress)
     attribution = matrix.attribution(0)
+    error = attribution.completeness_error
     article, offsets = pair.article, pair.source.offsets
     bounds = sentence_bounds(article)
     strengths = fold_to(bounds, offsets, matrix.scores[0])
@@ -78,8 +88,8 @@ def sources_of(pair: Pair, word: int | None = None, progress: Callable[[int, int
         sentences=tuple(Strength(*bound, float(score)) for bound, score in zip(bounds, strengths, strict=True)),
         log_prob=attribution.target_log_prob,
         baseline_log_prob=attribution.baseline_log_prob,
-        completeness_error=attribution.completeness_error,
-        converged=attribution.completeness_error <= TOLERANCE,
+        completeness_error=error,
+        converged=None if error is None else error <= TOLERANCE,
         n_steps=attribution.n_steps,
         attribution=attribution,
     )
@@ -95,8 +105,8 @@ def tokens_of_words(pair: Pair) -> list[list[int]]:
     return tokens
 
 
-def _tokens_of(pair: Pair, word: int | None) -> tuple[int, int, list[int]]:
-    """(start, end, tokens) of a word, or of all."""
+def span_of(pair: Pair, word: int | None) -> tuple[int, int, list[int]]:
+    """(start, end, tokens) of a word of the summary, or of all of it; as for `sources_of`."""
     if word is None:
         return 0, len(pair.summary), pair.whole[0]
     words = tokens_of_words(pair)
