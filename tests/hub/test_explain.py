@@ -30,6 +30,8 @@ from trainer.hub.explain import explain, redact, retry_after
         (LocalEntryNotFoundError("not in the cache"), "not in the local cache"),
         (httpx2.ReadTimeout("slow"), "did not answer in time"),
         (httpx2.RemoteProtocolError("peer closed connection"), "the connection broke"),
+        (httpx2.LocalProtocolError("Illegal header value b'Bearer hf_a b'"), "holds a character that no token has"),
+        ("hf_abc…".encode, "holds a character that no token has.*HF_TOKEN"),
         (OSError("Consistency check failed: file should be of size 9 but has size 3"), "cut short"),
         (OSError(28, "No space left on device"), "the disk is full"),
         (OfflineModeIsEnabled("offline"), "HF_HUB_OFFLINE is set"),
@@ -38,6 +40,10 @@ from trainer.hub.explain import explain, redact, retry_after
     ids=lambda value: value[:30] if isinstance(value, str) else type(value).__name__,
 )
 def test_explain(error, sentence):
+    if callable(error):
+        with pytest.raises(UnicodeEncodeError) as raised:
+            error("ascii")
+        error = raised.value
     explained = explain(error, "ada/t5", "fetching ada/t5")
     assert isinstance(explained, UserError)
     assert re.search(f"^Fetching ada/t5 did not work: .*{sentence}", str(explained))

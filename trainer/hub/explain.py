@@ -63,6 +63,8 @@ def _sentence(error: BaseException, what: str, writing: bool) -> str:
             return "the disk is full. Free some space (the Hub's cache is at HF_HOME) and try again."
         if isinstance(cause, ValueError) and "Invalid metadata in README.md" in str(cause):
             return f"the Hub does not accept the head of README.md: {brief(cause)}"
+        if isinstance(cause, (UnicodeEncodeError, httpx2.LocalProtocolError)):  # no header can hold the token
+            return f"{_whose_token()} holds a character that no token has: it was not copied right. {NEW_TOKEN}."
     for cause in chain:
         if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
             return f"the Hub cannot be reached ({brief(cause)}). Is there a network? Try again when there is."

@@ -86,7 +86,7 @@ def _transient(error: BaseException) -> BaseException | None:
     for cause in causes(error):
         if isinstance(cause, HubError):
             continue  # it explains the next one
-        if isinstance(cause, (UserError, OfflineModeIsEnabled)):
+        if isinstance(cause, (UserError, OfflineModeIsEnabled, httpx2.LocalProtocolError)):
             return None
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             status = cause.response.status_code
