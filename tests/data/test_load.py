@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +39,28 @@ class TestLocalFiles:
             assert (split.name, split.revision, split.skipped, split.notes()) == ("train", None, [], [])
         assert len({split.fingerprint for split in splits}) == 1
         assert len(splits[0].fingerprint) == 16
+
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_one_array_of_objects(self, tmp_path, indent):
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps([FERRY, MILL], indent=indent), "utf-8")
+        lines = jsonl(tmp_path / "a.jsonl", FERRY, MILL)
+        assert read(path).examples == read(lines).examples
+        rows = [FERRY, {**MILL, "summary": ""}, "none", FERRY]
+        path.write_text(json.dumps(rows, indent=indent), "utf-8")
+        split = read(path, skip_bad_rows=True)
+        assert len(split) == 2
+        places = [row.number for row in split.skipped]
+        assert places == ([1, 1] if indent is None else [7, 12])
+        path.write_text(json.dumps([FERRY, MILL], indent=indent)[:-20], "utf-8")
+        assert "whose rest can't be read" in refusal(path, skip_bad_rows=True)
+
+    def test_what_holds_no_rows_is_not_told_to_leave_rows_out(self, tmp_path):
+        (tmp_path / "a.json").write_text(json.dumps({"version": 1, "data": [FERRY, MILL]}, indent=1), "utf-8")
+        assert "is one JSON object over many lines" in refusal(tmp_path / "a.json")
+        with zipfile.ZipFile(tmp_path / "a.csv", "w") as archive:
+            archive.writestr("table.csv", "document,summary\nA,B\n")
+        assert "is a ZIP archive, as an Excel workbook is too" in refusal(tmp_path / "a.csv")
 
     def test_columns_can_have_other_names(self, tmp_path):
         row = {"article": "The mill burns.", "highlights": "Fire.", "url": "m", "id": 7}

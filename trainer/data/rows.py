@@ -4,14 +4,15 @@ The readers of `datasets` turn a missing column into None, "N/A" in a CSV file i
 into fractions, and count lines within a block, so that nobody learns which row was bad. Here a row that
 cannot be read comes as a `Bad` in its place, and reading goes on behind it.
 
-Read as they are: gzip under any name, UTF-8 and UTF-16 with and without a byte order mark, and tables separated by
-commas, semicolons, tabs or bars.
+Read as they are: gzip under any name, UTF-8 and UTF-16 with and without a byte order mark, tables separated by commas,
+semicolons, tabs or bars, and JSON objects one a line or all in one array.
 """
 
 import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ import pyarrow.parquet as pq
 from trainer.errors import UserError
 from trainer.runtime.files import table_kind
 
+_ARRAY = re.compile(r"\s*\[\s*\{")  # how an array of objects begins
+_FOLLOWS = re.compile(r"\s*([,\]])\s*")
 SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -75,9 +78,13 @@ def _whole(path: Path, rows: Rows) -> Rows:
 def _bytes(path: Path) -> Iterator[BinaryIO]:
     """The file's content, decompressed where it begins as gzip does, whatever its name."""
     with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        start = file.read(4)
         file.seek(0)
-        if packed:
+        if start == b"PK\x03\x04":
+            raise UserError(
+                f"{path} is a ZIP archive, as an Excel workbook is too: unpack it, or save the table as CSV."
+            )
+        if start[:2] == b"\x1f\x8b":
             with gzip.open(file) as content:
                 yield content
         else:
@@ -114,11 +121,66 @@ def kind(value: Any) -> str:
 
 
 def _jsonl(path: Path, choose: Choose) -> Rows:
-    """One JSON object a line; empty lines are passed over, and a byte order mark at the start."""
+    """One JSON object a line, or one array of them; empty lines are passed over, and a byte order mark at the start."""
     with _text(path, newline="\n") as file:
+        begun = False
         for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield number, _json_object(line.rstrip("\r\n"))
+            if not line.strip():
+                continue
+            value = _json_object(line.rstrip("\r\n"))
+            if not begun and isinstance(value, Bad) and (text := _one_json(path)):
+                yield from _json_array(path, text)
+                return
+            begun = True
+            yield number, value
+
+
+def _one_json(path: Path) -> str | None:
+    """The file's text where that is one array of objects; None where it is no single JSON value.
+
+    Raises:
+        UserError: it is one object.
+    """
+    with _text(path, newline="\n") as file:
+        text = file.read()
+    if _ARRAY.match(text):
+        return text
+    try:
+        one = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        one = False
+    if one:
+        raise UserError(
+            f"{path} is one JSON object over many lines, in which no rows can be told apart. Write one object a line "
+            "(JSONL), or an array of objects."
+        )
+    return None
+
+
+def _json_array(path: Path, text: str) -> Rows:
+    """The objects of an array, each with the line where it begins.
+
+    Raises:
+        UserError: the array is broken, and behind that place nothing can be read.
+    """
+    decoder = json.JSONDecoder()
+    place = _ARRAY.match(text).end() - 1
+    line = 1 + text.count("\n", 0, place)
+    while True:
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}, line {line}: broken JSON in an array, whose rest can't be read: {error}."
+            ) from error
+        yield line, value if isinstance(value, dict) else Bad(f"{kind(value)} where a JSON object is needed")
+        follows = _FOLLOWS.match(text, end)
+        if follows is None:
+            raise UserError(f"{path}: a comma or ] is missing behind the object that begins in line {line}.")
+        if follows[1] == "]":
+            return
+        line += text.count("\n", place, follows.end())
+        place = follows.end()
 
 
 def _json_object(line: str) -> dict[str, Any] | Bad:

@@ -40,7 +40,7 @@ def read_pairs(settings: EvalDataSettings, topic: str | None, path: Path, say: C
     try:
         split = load_split(data, settings.split, say, keep=spool, prepare=prepare)
     except UserError as error:
-        if f"column {data.target_column!r}" in str(error):
+        if f"no column {data.target_column!r}" in str(error):
             raise UserError(
                 f"{error} Evaluation compares summaries with references: without that column nothing can be measured."
             ) from error
