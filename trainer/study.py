@@ -13,11 +13,18 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
 from trainer.errors import UserError
 from trainer.runtime.console import steady_output
 from trainer.settings.base import check_known
-from trainer.settings.studies import AblationSettings, SweepSettings, parse_robustness, parse_training_study
+from trainer.settings.studies import (
+    AblationSettings,
+    SweepSettings,
+    TransferSettings,
+    parse_robustness,
+    parse_training_study,
+)
 
 PARSERS = {
     "ablate": partial(parse_training_study, kind=AblationSettings),
     "sweep": partial(parse_training_study, kind=SweepSettings),
+    "transfer": partial(parse_training_study, kind=TransferSettings),
     "robustness": parse_robustness,
 }
 
@@ -25,6 +32,7 @@ USAGE = """usage: python trainer/study.py KIND [--study NAME|FILE] [--flag value
 
   ablate      a base, and the same with one thing changed, several seeds each
   sweep       combinations of settings: the best on the validation pairs, and by how much
+  transfer    trained on each of several data sets, tested on all
   robustness  summarisers on noisy and biased articles: what ROUGE loses, what planted falsehood comes through
 
 python trainer/study.py KIND --help lists the settings of each."""
@@ -38,9 +46,10 @@ def study(kind: str, argv: list[str]) -> None:
     from trainer.studies.ablation import ablate
     from trainer.studies.robustness import robustness
     from trainer.studies.sweep import sweep
+    from trainer.studies.transfer import transfer
 
     say = Processes.join().say
-    found = {"ablate": ablate, "sweep": sweep, "robustness": robustness}[kind](settings, say)
+    found = {"ablate": ablate, "sweep": sweep, "transfer": transfer, "robustness": robustness}[kind](settings, say)
     say(f"\n{found.text}\n\nRecords, table and plot are in {settings.output_dir}.")
 
 

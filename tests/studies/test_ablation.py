@@ -48,6 +48,11 @@ def test_a_study_is_run_resumed_and_grows(tmp_path, capsys):
     assert (tmp_path / "study.svg").read_text().startswith("<svg")
     assert record["findings"] in (tmp_path / "study.md").read_text() and record["findings"] in second
     assert not any((tmp_path / "trials").iterdir())  # models are not kept
+    # The files can be written anew from the store alone.
+    (tmp_path / "study.json").unlink()
+    assert command.main([*flags, "--seeds", "1", "2", "3", "--report_only"]) == 0
+    assert "6 trials, 4 of them done, 2 to be begun.\n" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "study.json").read_text())["trials"]) == 4
     # Another base is another study.
     assert command.main([*flags, "--learning_rate", "0.5"]) == 2
     assert "learning_rate: 0.003 -> 0.5" in capsys.readouterr().err

@@ -66,8 +66,9 @@ def test_a_worker_of_another_machine_is_dead_when_it_is_not_heard_of(tmp_path):
     far.send_signal(signal.SIGKILL)
     far.wait()
     shutil.rmtree(tmp_path / "workers")  # its lock is not on this machine
-    assert worker(tmp_path, "1", "", "3").wait(300) == 0
-    assert [kind for kind, _, _ in noted(tmp_path)] == ["begun", "begun", "ended"]
+    store, done = store_in(tmp_path, stale_seconds=3.0), []
+    store.work(lambda trial: done.append(trial.user_attrs["slot"]) or 1.0)
+    assert done == ["trial 0"] and store.trials()[0].user_attrs["kills"] == 1
 
 
 def test_a_trial_that_kills_its_processes_is_given_up(tmp_path):

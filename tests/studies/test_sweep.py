@@ -9,7 +9,8 @@ import pytest
 from trainer import study as command
 from trainer.errors import UserError
 from trainer.settings.studies import STUDIES, SweepSettings, parse_training_study
-from trainer.studies.sweep import drawn_points, findings, points_of, read_space, slots_of
+from trainer.studies.store import Slot, Store
+from trainer.studies.sweep import drawn_points, findings, importance_of, points_of, read_space, slots_of
 
 QUICK = ["--study", "smoke-sweep", "--max_new_tokens", "4", "--max_eval_samples", "1", "--max_source_length", "24"]
 QUICK += ["--max_target_length", "8", "--max_validation_samples", "2", "--max_steps", "1"]
@@ -21,14 +22,14 @@ def study_of(tmp_path, lines):
 
 
 def test_a_grid_is_swept(tmp_path, capsys):
-    assert command.main(["sweep", *QUICK, "--output_dir", str(tmp_path)]) == 0
+    study_of(tmp_path, "seeds: [1]\nspace: {learning_rate: [1e-3, 1e-2], train_batch_size: [2]}\n")
+    flags = ["--study", str(tmp_path / "study.yaml"), "--output_dir", str(tmp_path)]
+    assert command.main(["sweep", *QUICK[2:], *flags]) == 0
     record = json.loads((tmp_path / "study.json").read_text())
-    assert sorted((one["params"]["learning_rate"], one["params"]["train_batch_size"]) for one in record["trials"]) == [
-        (0.001, 2), (0.001, 4), (0.01, 2), (0.01, 4),
-    ]  # fmt: skip
+    assert sorted(one["params"]["learning_rate"] for one in record["trials"]) == [0.001, 0.01]
     assert {one["data"]["split"] for one in record["trials"]} == {"validation"}  # test pairs are never looked at
-    assert {one["training"]["pairs_per_step"] for one in record["trials"]} == {2, 4}
-    assert len(record["points"]) == 4 and "4 trials (4 done)" in capsys.readouterr().out
+    assert {one["training"]["pairs_per_step"] for one in record["trials"]} == {2}
+    assert len(record["points"]) == 2 and "2 trials (2 done)" in capsys.readouterr().out
     assert "Seeds | ROUGE-1 | from the best" in (tmp_path / "study.md").read_text()
     assert (tmp_path / "study.svg").read_text().startswith("<svg")
 
@@ -46,6 +47,18 @@ def test_a_trial_behind_the_others_is_ended_early(tmp_path, capsys):
     assert "ended early, it was behind the others" in capsys.readouterr().out
     (pruned,) = [trial for trial in store.get_trials() if trial.state == optuna.trial.TrialState.PRUNED]
     assert list(pruned.intermediate_values) == [1] and not any((tmp_path / "trials").iterdir())
+
+
+def test_importance_is_of_what_matters(tmp_path):
+    store = Store(f"sqlite:///{tmp_path / 'study.db'}", "known", tmp_path)
+    points = [{"rate": rate, "size": size} for rate in (1, 2, 3) for size in (1, 2, 3)]
+    store.plan([Slot(str(point), {"seed": 1}, point) for point in points], {})
+    assert importance_of(store) == {}  # nothing is done yet
+    store.work(
+        lambda trial: trial.suggest_categorical("rate", [1, 2, 3]) + 0.01 * trial.suggest_categorical("size", [1, 2, 3])
+    )
+    found = importance_of(store)
+    assert list(found) == ["rate", "size"] and found["rate"] > 0.9 and sum(found.values()) == pytest.approx(1)
 
 
 def test_points_that_chance_draws(tmp_path):

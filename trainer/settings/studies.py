@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from trainer.errors import UserError
 from trainer.settings.base import ROOT
-from trainer.settings.evaluation import EvalDataSettings
+from trainer.settings.evaluation import SPLITS, EvalDataSettings
 from trainer.settings.groups import (
     DataSettings,
     EvaluationSettings,
@@ -43,6 +43,8 @@ class TrialSettings(Group):
     """A trial whose worker, on another machine, has not been heard of for so long is begun anew."""
     retry_failed: bool = setting(False, recipe=False)
     """Do trials again that ended with an error."""
+    report_only: bool = setting(False, recipe=False)
+    """Do no trial: write the files from those that are done, while workers go on or when they were stopped."""
     keep_models: bool = setting(False, recipe=False)
     """Keep the model of every trial; else its folder is deleted once its record is written."""
 
@@ -102,6 +104,48 @@ class SweepSettings(TrialSettings):
                 )
 
 
+@group
+class TransferSettings(TrialSettings):
+    """On what is trained and tested."""
+
+    study: str = setting("transfer", metavar="NAME|FILE", place=True, recipe=False)
+    """Name in trainer/recipes/studies or a YAML file."""
+    sets: str = setting("", metavar="FOLDER,FOLDER,…", place=True, recipe=False)
+    """Folders with test pairs (test.jsonl, .csv or .parquet); those that hold train and validation pairs beside them
+    are trained on too. A set is called by its folder's name."""
+
+    def check(self) -> None:
+        super().check()
+        if len(self.folders) < 2:
+            raise UserError(
+                f"--sets is {self.sets}: name at least two folders of different names, with commas between."
+            )
+        for name, folder in self.folders.items():
+            if "test" not in files_of(folder):
+                raise UserError(
+                    f"--sets names {folder}, and there is no test.jsonl, test.csv or test.parquet ({name})."
+                )
+        if not self.trained:
+            raise UserError("--sets: none of the folders holds train and validation pairs beside its test pairs.")
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Name of each set → its folder."""
+        return {Path(folder).resolve().name: Path(folder).resolve() for folder in listed(self.sets)}
+
+    @property
+    def trained(self) -> list[str]:
+        """The sets that can be trained on."""
+        return [name for name, folder in self.folders.items() if len(files_of(folder)) == len(SPLITS)]
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Split → file of pairs in a folder, of the splits that are there."""
+    named = {split: [folder / f"{split}{kind}" for kind in (".jsonl", ".csv", ".parquet")] for split in SPLITS}
+    there = {split: [file for file in files if file.is_file()] for split, files in named.items()}
+    return {split: files[0] for split, files in there.items() if files}
+
+
 @dataclass(frozen=True)
 class TrainingStudy:
     """A study of trainings: its own settings, and those of the base that its trials change.
@@ -112,7 +156,7 @@ class TrainingStudy:
         folder: of the study's file, which paths in `changes` and `space` are relative to.
     """
 
-    own: AblationSettings | SweepSettings
+    own: AblationSettings | SweepSettings | TransferSettings
     values: Mapping[str, Any]
     folder: Path
 
@@ -144,7 +188,7 @@ class TrainingStudy:
         return Settings.of(recipe | fixed, parser)
 
 
-def parse_training_study(argv: Sequence[str], kind: type[AblationSettings] | type[SweepSettings]) -> TrainingStudy:
+def parse_training_study(argv: Sequence[str], kind: type[TrialSettings]) -> TrainingStudy:
     """The study that a command line asks for.
 
     Raises:
@@ -164,12 +208,14 @@ def parse_training_study(argv: Sequence[str], kind: type[AblationSettings] | typ
 
 def study_parser(kind: type[Group]) -> SettingsParser:
     """The parser of one of the studies of trainings."""
-    verb = {AblationSettings: "ablate", SweepSettings: "sweep"}[kind]
+    verb = {AblationSettings: "ablate", SweepSettings: "sweep", TransferSettings: "transfer"}[kind]
     about = {
         "ablate": "Trains a base and the same with one thing changed, several seeds each, and says which differences\n"
         "chance could not make.",
         "sweep": "Trains with many combinations of settings and says which was best on the validation pairs, and by\n"
         "how much. It never looks at test pairs.",
+        "transfer": "Trains on each of several data sets and tests on all of them: the matrix, and what it costs to\n"
+        "come from elsewhere.",
     }[verb]
     return SettingsParser(
         [kind, *TRAINING],

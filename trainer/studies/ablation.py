@@ -42,7 +42,8 @@ def ablate(study: TrainingStudy, say: Callable[[str], None] = print) -> Findings
     ]
     examples = [settings_of(study, slot.values["settings"], slot.values["seed"], slot.name) for slot in slots]
     store, splits = open_study(study, "test", slots, examples, {"kind": "ablation"}, say)
-    store.work(lambda trial: do_trial(study, trial, splits, trial.user_attrs["values"]["settings"], say=say))
+    if not study.own.report_only:
+        store.work(lambda trial: do_trial(study, trial, splits, trial.user_attrs["values"]["settings"], say=say))
     trials = trial_records(store.trials())
     compared = comparisons(trials)
     values = {"base": examples[0].public(), "comparisons": compared, "trials": trials}

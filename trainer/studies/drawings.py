@@ -77,16 +77,49 @@ def _heat_map(panel: Any, points: Sequence[Mapping[str, Any]], names: Sequence[s
     means = {place: float(np.mean(values)) for place, values in cells.items()}
     low, high = min(means.values()), max(means.values())
     for (column, row), value in means.items():
-        alpha = 0.12 + 0.6 * (value - low) / (high - low) if high > low else 0.4
-        panel.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=SERIES[0], alpha=alpha, linewidth=0))
-        panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=INK, fontsize=9)
-    panel.set_xlim(-0.5, len(columns) - 0.5)
-    panel.set_ylim(len(rows) - 0.5, -0.5)
-    panel.set_xticks(range(len(columns)), [_short(value) for value in columns])
-    panel.set_yticks(range(len(rows)), [_short(value) for value in rows] if down else [""])
+        _cell(panel, column, row, value, (value - low) / (high - low) if high > low else 0.5)
+    _grid(panel, columns, rows if down else [""])
     panel.set_xlabel(across)
     panel.set_ylabel(down or "")
     panel.set_title(f"{title}, mean")
+
+
+def matrix_drawing(cells: Sequence[Mapping[str, Any]], rows: Sequence[str], columns: Sequence[str], title: str) -> str:
+    """SVG: what was trained on, down, by what was tested on, across; darker is better within a column.
+
+    Args:
+        cells: each with `trained_on`, `tested_on` and `value` (F1).
+    """
+
+    def draw() -> Drawing:
+        figure = Drawing(figsize=(WIDTH, 1.2 + 0.6 * len(rows)))
+        panel = figure.subplots()
+        for number, column in enumerate(columns):
+            values = {cell["trained_on"]: cell["value"] for cell in cells if cell["tested_on"] == column}
+            low, high = min(values.values()), max(values.values())
+            for name, value in values.items():
+                _cell(panel, number, rows.index(name), 100 * value, (value - low) / (high - low) if high > low else 0.5)
+        _grid(panel, columns, rows)
+        panel.set_xlabel("tested on")
+        panel.set_ylabel("trained on")
+        panel.set_title(title)
+        return figure
+
+    return standalone(picture("transfer", draw))
+
+
+def _cell(panel: Any, column: int, row: int, value: float, share: float) -> None:
+    """A number on a square that is the darker, the larger `share` is."""
+    alpha = 0.12 + 0.6 * share
+    panel.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=SERIES[0], alpha=alpha, linewidth=0))
+    panel.text(column, row, f"{value:.2f}", ha="center", va="center", color=INK, fontsize=9)
+
+
+def _grid(panel: Any, columns: Sequence[Any], rows: Sequence[Any]) -> None:
+    panel.set_xlim(-0.5, len(columns) - 0.5)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.set_xticks(range(len(columns)), [_short(value) for value in columns])
+    panel.set_yticks(range(len(rows)), [_short(value) for value in rows])
 
 
 def _importance(panel: Any, importance: Mapping[str, float]) -> None:

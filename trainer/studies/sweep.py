@@ -54,7 +54,8 @@ def sweep(study: TrainingStudy, say: Callable[[str], None] = print) -> Findings:
         watchers = [] if own.pruner == "none" else [Pruning(trial, metric)]
         return do_trial(study, trial, splits, chosen, watchers, say)
 
-    store.work(do)
+    if not own.report_only:
+        store.work(do)
     trials = trial_records(store.trials())
     values = {
         "base": study.settings({}, own.seeds[0], study.output_dir).public(),

@@ -1,6 +1,7 @@
 """What every study of trainings does: forecast, trials shared among workers, and the files that are drawn from them."""
 
 import io
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -42,6 +43,7 @@ def open_study(
     examples: Sequence[Settings],
     identity: Mapping[str, Any],
     say: Callable[[str], None] = print,
+    base_change: Mapping[str, Any] | None = None,
     **optuna_parts: Any,
 ) -> tuple[Store, dict[str, Split]]:
     """The study's store with its trials entered, and the pairs; says beforehand what the trials will cost.
@@ -50,9 +52,10 @@ def open_study(
         held_out: on what finished models are scored: "test" (validation where there is no test split) or "validation".
         examples: settings of trials, for the forecast.
         identity: what all trials share beside the base's settings and data.
+        base_change: what the base needs beside the study's settings, so that it can be trained.
         optuna_parts: `sampler` and `pruner`.
     """
-    base = settings_of(study, {}, study.own.seeds[0], "forecast")
+    base = settings_of(study, base_change or {}, study.own.seeds[0], f"forecast-{os.getpid()}")
     splits = splits_of(base, held_out)
     study.output_dir.mkdir(parents=True, exist_ok=True)
     store = Store(study.storage, study.name, study.output_dir, 60 * study.own.stale_minutes, **optuna_parts)
@@ -62,10 +65,12 @@ def open_study(
     waiting = len(store.waiting())
     done = [trial.user_attrs["record"]["seconds"] for trial in store.trials() if "record" in trial.user_attrs]
     say(f"{len(slots)} trials, {len(done)} of them done, {waiting} to be begun.")
-    if waiting and done:
+    if study.own.report_only or not waiting:
+        return store, splits
+    if done:
         each = float(np.mean(done))
         say(f"A trial has taken {spoken(each)} so far: {spoken(waiting * each)} are left for one worker.")
-    elif waiting:
+    else:
         total = forecast_seconds(base, splits, examples)
         say(f"Measured on the base, all that should take {spoken(total)} for one worker, less with several.")
     return store, splits
@@ -110,13 +115,14 @@ def do_trial(
     change: Mapping[str, Any],
     watchers: Sequence[Any] = (),
     say: Callable[[str], None] = print,
+    elsewhere: Mapping[str, Split] | None = None,
 ) -> float:
     """Trains the trial's settings, writes its record into the store and returns its best validation ROUGE."""
     name, seed = trial.user_attrs["slot"], trial.user_attrs["values"]["seed"]
     settings = settings_of(study, change, seed, name)
     say(f"{name} …")
     try:
-        record = run_trial(settings, splits, watchers, study.own.keep_models)
+        record = run_trial(settings, splits, watchers, study.own.keep_models, elsewhere)
     except optuna.TrialPruned:
         shutil.rmtree(settings.output_dir, ignore_errors=True)
         say(f"{name}: ended early, it was behind the others.")

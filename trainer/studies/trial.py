@@ -16,10 +16,10 @@ from trainer.data.splits import Split
 from trainer.models.load import start_model
 from trainer.runtime.environment import git_commit
 from trainer.runtime.lock import FolderLock
-from trainer.scoring.records import Results
+from trainer.scoring.records import Evaluation, Results
 from trainer.settings.training import Settings
 from trainer.training.checkpoints import TrainingRun
-from trainer.training.finish import finish
+from trainer.training.finish import finish, score
 from trainer.training.fit import fit
 from trainer.training.stops import explained
 
@@ -47,7 +47,11 @@ def splits_of(settings: Settings, held_out: str) -> dict[str, Split]:
 
 
 def run_trial(
-    settings: Settings, splits: Mapping[str, Split], watchers: Sequence[TrainerCallback] = (), keep: bool = False
+    settings: Settings,
+    splits: Mapping[str, Split],
+    watchers: Sequence[TrainerCallback] = (),
+    keep: bool = False,
+    elsewhere: Mapping[str, Split] | None = None,
 ) -> dict[str, Any]:
     """Trains, scores and returns the record; a trial that was killed goes on from its last checkpoint.
 
@@ -55,7 +59,8 @@ def run_trial(
 
     Returns:
         JSON values: `training` (what training did), `figures` (name → value and interval), `scores` (name of a ROUGE
-        F1 → its value for each held-out pair), `data` (of these pairs), `seconds` of all, `commit`, `model`.
+        F1 → its value for each held-out pair), `data` (of these pairs), `seconds` of all, `commit`, `model`; and
+        `elsewhere` (name → `figures`, `scores` and `data` on other splits, where any were given).
 
     Raises:
         UserError: the training can't be done, or came to no end.
@@ -73,7 +78,12 @@ def run_trial(
                 if run.trained is None:
                     fit(settings, run, model, tokenizer, splits["train"], splits["validation"], watchers)
                 finish(settings, run, splits, revision)
-        record = record_of(run)
+            record = record_of(run)
+            if elsewhere:
+                record["elsewhere"] = {}
+                for name, split in elsewhere.items():
+                    (evaluation, *_), _ = score(settings, run, run.model, split)
+                    record["elsewhere"][name] = scored(evaluation, run)
         if not keep:
             shutil.rmtree(run.folder)
     return record | {"seconds": round(time.monotonic() - began, 1)}
@@ -83,10 +93,19 @@ def record_of(run: TrainingRun) -> dict[str, Any]:
     """What is kept of a finished run."""
     results = Results.load(run.model / "results.json")
     evaluation = results.evaluations[0]
+    return scored(evaluation, run) | {
+        "training": {name: value for name, value in results.training.items() if name not in ("splits", "language")},
+        "model": evaluation.model,
+        "commit": git_commit(),
+        "environment": results.environment,
+    }
+
+
+def scored(evaluation: Evaluation, run: TrainingRun) -> dict[str, Any]:
+    """Figures of the trained model on the pairs that it was scored on last, and those pairs' own scores."""
     lines = [json.loads(line) for line in (run.folder / "predictions.jsonl").read_text("utf-8").splitlines()]
     rows = [line for line in lines if line["system"] == evaluation.system]
     return {
-        "training": {name: value for name, value in results.training.items() if name not in ("splits", "language")},
         "figures": {
             name: [figure.value, figure.low, figure.high, figure.signature]
             for name, figure in evaluation.metrics.items()
@@ -94,9 +113,6 @@ def record_of(run: TrainingRun) -> dict[str, Any]:
         },
         "scores": {name: [round(row["scores"][name], DIGITS) for row in rows] for name in SCORES},
         "data": evaluation.data,
-        "model": evaluation.model,
-        "commit": git_commit(),
-        "environment": results.environment,
     }
 
 
