@@ -170,6 +170,22 @@ def test_large_matrices_are_multiplied_as_small_ones(model, monkeypatch, exact):
         assert_same(model, articles(model), **settings)
 
 
+@pytest.mark.parametrize("mode", ["greedy", "beams, no repeats"])
+@pytest.mark.parametrize("variant", ["relu, tied", "gated, own head"])
+def test_a_traced_step_writes_the_same(monkeypatch, variant, mode):
+    monkeypatch.setattr(t5_network, "STEPS_TO_TRACE", 0)
+    monkeypatch.setattr(matrices, "FEWEST_HALF", 0)
+    model = copy.deepcopy(build(variant)).to(torch.bfloat16).float()
+    network, decoding = T5Network(model), Decoding.of(GenerationConfig(**(SPECIAL | MODES[mode])))
+    # Batches of other sizes go through the same trace, with and without padding.
+    for lengths in (LENGTHS, (30, 30), (4, 9), (7,)):
+        texts = articles(model, lengths)
+        found = decode(network, texts, decoding, torch.Generator())
+        expected = of_generate(model, texts, **MODES[mode])
+        assert [one.ids for several in found for one in several] == [ids for ids, _ in expected]
+    assert len(network._traced) == 2
+
+
 @pytest.mark.parametrize("number_format", ["int8", "bf16"])
 def test_other_number_formats_are_near_to_fp32(monkeypatch, number_format):
     monkeypatch.setattr(matrices, "FEWEST_INT8", 0)

@@ -3,8 +3,10 @@
 A matrix here is a function from (rows, in) to (rows, out), both fp32, whatever its weights are stored in.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch.nn.functional import linear
@@ -28,7 +30,7 @@ PARTS = 2
 MOST_STEPS = 63
 
 
-def matrix(weight: torch.Tensor, number_format: str = "fp32", many_rows: bool = False) -> Matrix:
+def matrix(weight: torch.Tensor, number_format: str = "fp32", *, many_rows: bool = False, relu: bool = False) -> Matrix:
     """Multiplies by the transpose of `weight` (out, in), fp32, as `torch.nn.Linear` does.
 
     Weights in fp32 that fp16 holds as exactly as fp32 arithmetic can tell (those of a model saved in bf16 or fp16) are
@@ -38,55 +40,75 @@ def matrix(weight: torch.Tensor, number_format: str = "fp32", many_rows: bool = 
     Args:
         number_format: one of `FORMATS`.
         many_rows: it is for many rows at a time, as in an encoder, where arithmetic and not memory takes the time.
+        relu: negative products become 0.
 
     Raises:
         UserError: the format is unknown, or torch has no int8 for this processor.
     """
     if number_format == "int8" and (many_rows or weight.numel() >= FEWEST_INT8):
-        return _eight_bits(weight)
-    if number_format == "bf16":
-        rounded = weight.bfloat16()
-        return lambda rows: linear(rows.bfloat16(), rounded).float()
+        return _eight_bits(weight, relu)
     if number_format not in FORMATS:
         raise UserError(f"number_format is {number_format!r}: it must be one of {', '.join(FORMATS)}.")
-    if many_rows or weight.numel() < FEWEST_HALF:
-        return lambda rows: linear(rows, weight)
-    if _has_fbgemm() and _fits_half(weight):
-        return _half(weight)
-    return _wide(weight)
+    if number_format == "bf16":
+        multiply = _sixteen_bits(weight)
+    elif many_rows or weight.numel() < FEWEST_HALF:
+        multiply = partial(linear, weight=weight)
+    elif _has_fbgemm() and _fits_half(weight):
+        return _half(weight, relu)
+    else:
+        multiply = _wide(weight)
+    return (lambda rows: multiply(rows).relu_()) if relu else multiply
+
+
+def _sixteen_bits(weight: torch.Tensor) -> Matrix:
+    rounded = weight.bfloat16()
+    return lambda rows: linear(rows.bfloat16(), rounded).float()
 
 
 def _wide(weight: torch.Tensor) -> Matrix:
     size, width = weight.shape
     if size % PARTS:
-        return lambda rows: linear(rows, weight)
+        return partial(linear, weight=weight)
     parts = weight.view(PARTS, size // PARTS, width)
 
     def multiply(rows: torch.Tensor) -> torch.Tensor:
         number = rows.shape[0]
         if number > FEW_ROWS:
             return linear(rows, weight)
-        return torch.bmm(parts, rows.t().expand(PARTS, width, number)).view(size, number).t()
+        return torch.bmm(parts, rows.t().expand(PARTS, width, number)).view(size, number).t().contiguous()
 
     return multiply
 
 
-def _half(weight: torch.Tensor) -> Matrix:
+class _Packed(torch.nn.Module):
+    """Weights in FBGEMM's own layout; a module, so that what multiplies by them can be traced."""
+
+    def __init__(self, packed: torch.ScriptObject, multiply: Callable[..., torch.Tensor]):
+        super().__init__()
+        self.packed, self.multiply = packed, multiply
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.multiply(rows, self.packed)
+
+
+def _half(weight: torch.Tensor, relu: bool) -> Matrix:
     with _fbgemm():
         packed = torch.ops.quantized.linear_prepack_fp16(weight, None)
-    return lambda rows: torch.ops.quantized.linear_dynamic_fp16(rows, packed)
+    kernels = torch.ops.quantized
+    return _Packed(packed, kernels.linear_relu_dynamic_fp16 if relu else kernels.linear_dynamic_fp16)
 
 
-def _eight_bits(weight: torch.Tensor) -> Matrix:
+def _eight_bits(weight: torch.Tensor, relu: bool) -> Matrix:
     if not _has_fbgemm():
         raise UserError("number_format is int8, which torch has for x86 processors only: leave it at fp32 here.")
     scales = (weight.abs().amax(dim=1) / MOST_STEPS).clamp(min=torch.finfo(torch.float32).tiny)
     steps = (weight / scales[:, None]).round().to(torch.int8)
     zeros = torch.zeros(len(scales), dtype=torch.long)
-    with _fbgemm():
+    with _fbgemm(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch means to move these kernels to another package
         whole = torch._make_per_channel_quantized_tensor(steps, scales.double(), zeros, 0)
         packed = torch.ops.quantized.linear_prepack(whole, None)
-    return lambda rows: torch.ops.quantized.linear_dynamic(rows, packed)
+    return _Packed(packed, torch.ops.quantized.linear_relu_dynamic if relu else torch.ops.quantized.linear_dynamic)
 
 
 def _fits_half(weight: torch.Tensor) -> bool:

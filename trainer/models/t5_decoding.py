@@ -9,10 +9,7 @@ import torch
 from transformers import GenerationConfig
 from transformers.generation.logits_process import (
     LogitsProcessor,
-    MinNewTokensLengthLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
-    SuppressTokensAtBeginLogitsProcessor,
-    SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -45,7 +42,10 @@ class Decoding:
         rows: how many sequences are written for each article: beams, or samples.
         returned: how many of them come back.
         ends: the ids that end a summary.
-        processors: what transformers does to the scores of a step, in its order; (rows, vocabulary) in and out.
+        min_new_tokens, never, not_first: until how many tokens are written no end may come, and the ids that may not
+            come at all or at first.
+        before, after: what transformers does to the scores of a step, (rows, vocabulary) in and out, before and after
+            such ids are ruled out.
     """
 
     rows: int
@@ -60,8 +60,11 @@ class Decoding:
     start: int
     pad: int
     ends: tuple[int, ...]
-    before_ngrams: tuple[LogitsProcessor, ...]
-    processors: tuple[LogitsProcessor, ...]
+    min_new_tokens: int
+    never: list[int]
+    not_first: list[int]
+    before: tuple[LogitsProcessor, ...]
+    after: tuple[LogitsProcessor, ...]
 
     @classmethod
     def of(cls, config: GenerationConfig) -> "Decoding | None":
@@ -93,18 +96,12 @@ class Decoding:
             start=start,
             pad=pad,
             ends=ends,
-            before_ngrams=(RepetitionPenaltyLogitsProcessor(repetition),) if repetition != 1.0 else (),
-            processors=(*_processors(values, ends), *(_warpers(wanted, beams, len(ends)) if samples else ())),
+            min_new_tokens=values.get("min_new_tokens", 0),
+            never=values.get("suppress_tokens", []),
+            not_first=values.get("begin_suppress_tokens", []),
+            before=(RepetitionPenaltyLogitsProcessor(repetition),) if repetition != 1.0 else (),
+            after=tuple(_warpers(wanted, beams, len(ends))) if samples else (),
         )
-
-
-def _processors(values: dict, ends: tuple[int, ...]) -> Iterator[LogitsProcessor]:
-    if ends and values.get("min_new_tokens"):
-        yield MinNewTokensLengthLogitsProcessor(1, values["min_new_tokens"], torch.tensor(ends))
-    if values.get("suppress_tokens"):
-        yield SuppressTokensLogitsProcessor(values["suppress_tokens"])
-    if values.get("begin_suppress_tokens"):
-        yield SuppressTokensAtBeginLogitsProcessor(values["begin_suppress_tokens"], 1)
 
 
 def _warpers(wanted: dict, beams: int, ends: int) -> Iterator[LogitsProcessor]:
@@ -233,14 +230,19 @@ def _drawn(
 
 def _processed(scores: torch.Tensor, ids: np.ndarray, decoding: Decoding) -> torch.Tensor:
     """`scores` (rows, vocabulary) after all that changes them, given the ids (rows, length) so far."""
-    if decoding.before_ngrams or decoding.processors:
-        before = torch.from_numpy(np.ascontiguousarray(ids))
-    for processor in decoding.before_ngrams:
-        scores = processor(before, scores)
+    if decoding.before or decoding.after:
+        so_far = torch.from_numpy(np.ascontiguousarray(ids))
+    for processor in decoding.before:
+        scores = processor(so_far, scores)
     if decoding.no_repeat_ngram_size:
         scores = _without_repeats(scores, ids, decoding.no_repeat_ngram_size)
-    for processor in decoding.processors:
-        scores = processor(before, scores)
+    written = ids.shape[1] - 1
+    ruled_out = [*decoding.never, *(decoding.ends if written < decoding.min_new_tokens else ())]
+    ruled_out += decoding.not_first if not written else []
+    if ruled_out:
+        scores[:, ruled_out] = -torch.inf
+    for processor in decoding.after:
+        scores = processor(so_far, scores)
     return scores
 
 

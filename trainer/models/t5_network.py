@@ -29,6 +29,9 @@ TOKENS_A_PASS = 1024
 # The attention of a long article is computed for this many of its tokens at a time: what it takes of memory grows with
 # the length, not with its square.
 QUERIES_A_PASS = 1024
+# From this step of a network on, a step is traced, which saves a quarter of what a small model's takes; tracing takes
+# as long as some twenty steps.
+STEPS_TO_TRACE = 32
 
 
 @dataclass(frozen=True)
@@ -114,19 +117,21 @@ class T5Network:
         config = model.config
         self.number_format = number_format
         many, few = (partial(matrix, number_format=number_format, many_rows=many) for many in (True, False))
+        self.norm = partial(_norm, eps=config.layer_norm_epsilon)
         self.heads, self.width = config.num_heads, config.d_kv
-        self.eps = config.layer_norm_epsilon
         self.embedding = model.shared.weight.detach()
         self._activation = ACTIVATIONS[config.dense_act_fn]
         self._encoder = [self._layer(block, many) for block in model.encoder.block]
-        self._decoder = [self._layer(block, few) for block in model.decoder.block]
+        decoder = [self._layer(block, few) for block in model.decoder.block]
         crossed = [block.layer[1].EncDecAttention for block in model.decoder.block]
         self._cross = [many(_joined(attention.k, attention.v)) for attention in crossed]
         self._encoder_norm = model.encoder.final_layer_norm.weight.detach()
         scaled = isinstance(model, T5ForConditionalGeneration) and config.scale_decoder_outputs
-        norm = model.decoder.final_layer_norm.weight.detach()
-        self._decoder_norm = norm * config.d_model**-0.5 if scaled else norm
-        self._head = few(model.lm_head.weight.detach())
+        last_norm = model.decoder.final_layer_norm.weight.detach()
+        last_norm = last_norm * config.d_model**-0.5 if scaled else last_norm
+        head = few(model.lm_head.weight.detach())
+        self._step = _Step(decoder, self.embedding, last_norm, head, self.norm, self.heads, self.width)
+        self._steps, self._traced = 0, {}
         self._positions = [stack.block[0].layer[0].SelfAttention for stack in (model.encoder, model.decoder)]
         self._weights = _weights(model)
 
@@ -147,7 +152,7 @@ class T5Network:
         """Whether these are still the weights of `model`, in that format; to be asked before each decoding."""
         return self.number_format == number_format and self._weights == _weights(model)
 
-    def _layer(self, block: torch.nn.Module, matrix: Callable[[torch.Tensor], Matrix]) -> _Layer:
+    def _layer(self, block: torch.nn.Module, matrix: Callable[..., Matrix]) -> _Layer:
         attention, feed = block.layer[0], block.layer[-1]
         own = attention.SelfAttention
         cross = block.layer[1] if block.is_decoder else None
@@ -156,37 +161,25 @@ class T5Network:
             matrix(_joined(own.q, own.k, own.v)),
             matrix(_joined(own.o)),
             feed.layer_norm.weight.detach(),
-            self._feed_forward(feed.DenseReluDense, matrix),
+            _FeedForward(feed.DenseReluDense, self._activation, matrix),
             cross_norm=cross and cross.layer_norm.weight.detach(),
             cross_query=cross and matrix(_joined(cross.EncDecAttention.q)),
             cross_out=cross and matrix(_joined(cross.EncDecAttention.o)),
         )
 
-    def _feed_forward(
-        self, dense: torch.nn.Module, matrix: Callable[[torch.Tensor], Matrix]
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        activation, out = self._activation, matrix(_joined(dense.wo))
-        if not hasattr(dense, "wi_0"):
-            into = matrix(_joined(dense.wi))
-            return lambda rows: out(activation(into(rows)))
-        gate, into = matrix(_joined(dense.wi_0)), matrix(_joined(dense.wi_1))
-        return lambda rows: out(activation(gate(rows)) * into(rows))
-
-    def _norm(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return rms_norm(rows, weight.shape, weight, self.eps)
-
     def read(self, articles: Sequence[Sequence[int]], rows: int, max_new_tokens: int) -> DecoderState:
         """Encodes texts of token ids, for a decoder that writes `rows` summaries of each, so long at most."""
         lengths = [len(ids) for ids in articles]
         longest, number = max(lengths), len(articles)
-        layers = len(self._decoder)
-        cross = torch.zeros(layers, 2, number, self.heads, longest, self.width)
+        layers = len(self._cross)
+        cross = torch.empty(layers, 2, number, self.heads, longest, self.width)
         for group in _groups(lengths, 0 if self.number_format == "int8" else TOKENS_A_PASS):
             states = self._encode([articles[row] for row in group])
             for layer, key_value in enumerate(self._cross):
                 found = key_value(states).view(-1, 2, self.heads, self.width).permute(1, 2, 0, 3)
                 for row, part in zip(group, found.split([lengths[row] for row in group], dim=2), strict=True):
                     cross[layer, :, row, :, : lengths[row]] = part
+                    cross[layer, :, row, :, lengths[row] :] = 0.0
         mask = None
         if min(lengths) < longest:
             mask = torch.zeros(number, 1, 1, longest)
@@ -211,12 +204,12 @@ class T5Network:
         by_distance = self._bias(self._positions[0], torch.arange(1 - longest, longest), bidirectional=True)
         bias = _square(by_distance, 0, longest) if longest <= QUERIES_A_PASS else None
         for layer in self._encoder:
-            found = layer.query_key_value(self._norm(rows, layer.self_norm))
+            found = layer.query_key_value(self.norm(rows, layer.self_norm))
             found = found.view(-1, 3, self.heads, self.width).permute(1, 2, 0, 3)[:, None]
             attended = [self._attend(*part, bias, by_distance) for part in found.split(lengths, dim=3)]
-            rows = rows + layer.self_out(torch.cat(attended))
-            rows = rows + layer.feed(self._norm(rows, layer.feed_norm))
-        return self._norm(rows, self._encoder_norm)
+            rows = rows + layer.self_out(attended[0] if len(attended) == 1 else torch.cat(attended))
+            rows = rows + layer.feed(self.norm(rows, layer.feed_norm))
+        return self.norm(rows, self._encoder_norm)
 
     def _attend(self, query, key, value, bias: torch.Tensor | None, by_distance: torch.Tensor) -> torch.Tensor:
         """Attention of one article to itself: (tokens, heads × d_kv) of three (1, heads, tokens, d_kv)."""
@@ -243,21 +236,64 @@ class T5Network:
 
     def step(self, state: DecoderState, tokens: torch.Tensor) -> torch.Tensor:
         """Logits (articles × rows, vocabulary) of what follows `tokens` (articles × rows,)."""
-        articles, shape = state.cross.shape[2], (-1, state.rows, self.heads, self.width)
-        written, own, mask = state.advance()
-        rows = embedding(tokens, self.embedding)
-        steps = zip(self._decoder, written.unbind(0), own.unbind(0), state.cross.unbind(0), strict=True)
-        for layer, place, (keys, values), (cross_keys, cross_values) in steps:
-            found = layer.query_key_value(self._norm(rows, layer.self_norm))
-            found = found.view(articles, state.rows, 3, self.heads, self.width).permute(2, 0, 3, 1, 4)
+        memory = *state.advance(), state.cross, state.cross_mask
+        inputs = (tokens, *(part for part in memory if part is not None))
+        self._steps += 1
+        if self._steps < STEPS_TO_TRACE:
+            return self._step(*inputs)
+        key = len(inputs)
+        if key not in self._traced:
+            # What it writes into the memory it writes again when the trace is run: the same.
+            self._traced[key] = torch.jit.trace(self._step, inputs, check_trace=False)
+        with torch.jit.optimized_execution(False):  # optimising would take longer than it saves
+            return self._traced[key](*inputs)
+
+
+class _FeedForward(torch.nn.Module):
+    def __init__(self, dense: torch.nn.Module, activation: Callable, matrix: Callable[..., Matrix]):
+        super().__init__()
+        gated, relu = hasattr(dense, "wi_0"), activation is torch.relu
+        self.into = matrix(_joined(dense.wi_0 if gated else dense.wi), relu=relu)
+        self.gate = matrix(_joined(dense.wi_1)) if gated else None
+        self.out = matrix(_joined(dense.wo))
+        self.activation = None if relu else activation
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        found = self.into(rows) if self.activation is None else self.activation(self.into(rows))
+        return self.out(found if self.gate is None else found * self.gate(rows))
+
+
+class _Step(torch.nn.Module):
+    """The decoder's work of one step, in a form that can be traced: tensors in, one tensor out."""
+
+    def __init__(self, layers, embeddings, last_norm, head, norm, heads: int, width: int):
+        super().__init__()
+        self.layers, self.embeddings, self.last_norm, self.head = layers, embeddings, last_norm, head
+        self.norm, self.heads, self.width = norm, heads, width
+        parts = [part for layer in layers for part in vars(layer).values()] + [head]
+        self.packed = torch.nn.ModuleList(part for part in parts if isinstance(part, torch.nn.Module))
+
+    def forward(self, tokens, written, own, mask, cross, cross_mask=None) -> torch.Tensor:
+        """The arguments are those of `DecoderState.advance` and `DecoderState`."""
+        articles, rows_each = cross.shape[2], written.shape[4]
+        rows = embedding(tokens, self.embeddings)
+        steps = zip(self.layers, written.unbind(0), own.unbind(0), cross.unbind(0), strict=True)
+        for layer, place, past, source in steps:
+            found = layer.query_key_value(self.norm(rows, layer.self_norm))
+            found = found.view(articles, rows_each, 3, self.heads, self.width).permute(2, 0, 3, 1, 4)
             place.copy_(found[1:])
-            attended = scaled_dot_product_attention(found[0], keys, values, mask, scale=1.0)
-            rows = rows + layer.self_out(attended.transpose(1, 2).reshape(len(rows), -1))
-            query = layer.cross_query(self._norm(rows, layer.cross_norm)).view(shape).transpose(1, 2)
-            attended = scaled_dot_product_attention(query, cross_keys, cross_values, state.cross_mask, scale=1.0)
-            rows = rows + layer.cross_out(attended.transpose(1, 2).reshape(len(rows), -1))
-            rows = rows + layer.feed(self._norm(rows, layer.feed_norm))
-        return self._head(self._norm(rows, self._decoder_norm))
+            attended = scaled_dot_product_attention(found[0], past[0], past[1], mask, scale=1.0)
+            rows = rows + layer.self_out(attended.transpose(1, 2).reshape(-1, self.heads * self.width))
+            query = layer.cross_query(self.norm(rows, layer.cross_norm))
+            query = query.view(articles, rows_each, self.heads, self.width).transpose(1, 2)
+            attended = scaled_dot_product_attention(query, source[0], source[1], cross_mask, scale=1.0)
+            rows = rows + layer.cross_out(attended.transpose(1, 2).reshape(-1, self.heads * self.width))
+            rows = rows + layer.feed(self.norm(rows, layer.feed_norm))
+        return self.head(self.norm(rows, self.last_norm))
+
+
+def _norm(rows: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    return rms_norm(rows, weight.shape, weight, eps)
 
 
 def _joined(*linears: torch.nn.Linear) -> torch.Tensor:
