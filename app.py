@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from space import page
 from space.serving import Serving
+from space.turns import TOGETHER
 from space.views.summarise import warm
 from trainer.errors import UserError
 from trainer.hub.names import can_be_name
@@ -38,7 +39,9 @@ DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
 def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     try:
-        serving = Serving(_model(options.model, options.revision), options.revision, prepare=warm)
+        serving = Serving(
+            _model(options.model, options.revision), options.revision, together=options.batch, prepare=warm
+        )
         if reason := _why_not_served(options.host, options.port):
             print(f"app.py: {reason}", file=sys.stderr)
             return 1
@@ -89,6 +92,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="ADDRESS",
         help="Address to listen on. Left out: GRADIO_SERVER_NAME, else this machine only (127.0.0.1).",
     )
+    parser.add_argument(
+        "--batch",
+        type=_batch,
+        default=TOGETHER,
+        metavar="N",
+        help="Most summaries that are computed together when several people wait. Left out: %(default)s.",
+    )
     parser.add_argument("--open", action="store_true", help="Open the page in the browser.")
     return parser.parse_args(argv)
 
@@ -96,6 +106,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: it must be a whole number from 1 to 65535")
+    return int(text)
+
+
+def _batch(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of summaries: it must be a whole number from 1 to 64")
     return int(text)
 
 

@@ -100,7 +100,8 @@ def add(serving: Serving) -> None:
             "revision": engine.revision,
         }
 
-    gr.api(_in_sentences(summarize), api_name="summarize", concurrency_id=MODEL, concurrency_limit=1)
+    # Half of them wait for the model while the other half are computed together.
+    gr.api(_in_sentences(summarize), api_name="summarize", concurrency_limit=2 * serving.together)
     gr.api(_in_sentences(score), api_name="score", concurrency_limit=2)
     gr.api(_in_sentences(attribute), api_name="attribute", concurrency_id=MODEL, concurrency_limit=1)
 

@@ -7,9 +7,10 @@ This module imports torch, transformers and captum, which takes longer than open
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from space.guards import Guard, guards
+from space.turns import TOGETHER, Turns, Waiting
 from space.verdict import Remark, remarks
 from trainer.attribution.contrast import Contrast, contrast
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
@@ -32,9 +34,11 @@ from trainer.errors import UserError
 from trainer.metrics.rouge import ROUGE_TYPES, rouge
 from trainer.models.load import load_model
 from trainer.models.t5_network import T5Network
+from trainer.summarizers.base import Summary
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
 T = TypeVar("T")
+Progress = Callable[[int, int], None]
 
 # Seconds after which decoding stops with what it has. Nothing within the limits of `space.limits` comes near
 # it on two cores with a small model; a large one on a busy machine may.
@@ -86,24 +90,27 @@ class Explanation:
 
 
 class Engine:
-    """A model in memory. One thread at a time computes with it; the last few results are remembered.
+    """A model in memory. Requests take turns with it (`space.turns`); the last few results are remembered.
 
     Args:
         name: what the page calls the model: a Hub name, a folder, or "starter".
         revision: the commit of a Hub model, else None.
+        together: summaries that are computed together at the most. Each is what it would be alone.
     """
 
-    def __init__(self, model, tokenizer, *, name: str, revision: str | None = None):
+    def __init__(self, model, tokenizer, *, name: str, revision: str | None = None, together: int = TOGETHER):
         self._model = model
         self._tokenizer = tokenizer
         self.name = name
         self.revision = revision
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
-        self._one_at_a_time = threading.RLock()
+        self._turns = Turns(together, workers=_all_threads())
+        self._sampling = threading.Lock()
+        self._lock = threading.Lock()
         self._results: OrderedDict[tuple, Any] = OrderedDict()
 
     @classmethod
-    def load(cls, folder: Path, *, name: str, revision: str | None = None) -> "Engine":
+    def load(cls, folder: Path, *, name: str, revision: str | None = None, together: int = TOGETHER) -> "Engine":
         """Loads a folder and tries the model once, so that a broken one is found now and not by a visitor.
 
         Raises:
@@ -113,7 +120,7 @@ class Engine:
             model, tokenizer, _ = load_model(folder)
         except UserError as error:  # people know the model by its name, not by its place in a cache
             raise UserError(str(error).replace(str(folder), name)) from error
-        engine = cls(model, tokenizer, name=name, revision=revision)
+        engine = cls(model, tokenizer, name=name, revision=revision, together=together)
         engine._try_out()
         return engine
 
@@ -121,36 +128,45 @@ class Engine:
         """What is wrong with a pasted text, known before the model is asked; it need not wait for its turn."""
         return guards(article, self._unknown_share)
 
-    def summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
+    def summarize(self, article: str, decoding: dict[str, Any], waiting: Waiting | None = None) -> Answer:
         """Summarises; `decoding` goes over the model's own settings.
+
+        `waiting` is called with the number of requests that are before this one (see `Turns.short`).
 
         Raises:
             UserError: settings that do not go together.
         """
         return self._remember(
-            ("summary", article, *sorted(decoding.items())), lambda: self._summarize(article, decoding)
+            ("summary", article, *sorted(decoding.items())), lambda: self._summarize(article, decoding, waiting)
         )
 
     def explain(
-        self, article: str, summary: str, n_steps: int, progress: Callable[[int, int], None] | None = None
+        self,
+        article: str,
+        summary: str,
+        n_steps: int,
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
     ) -> Explanation:
         """Integrated gradients of Σ log p(summary | article), folded to words.
 
-        `progress` is called with (steps done, n_steps); what it raises ends the computation.
+        `progress` is called with (steps done, n_steps); what it raises ends the computation. Between steps the
+        summaries that wait are computed. `waiting` is as for `summarize`.
 
         Raises:
             UserError: there is nothing to explain, or the summary is too long.
         """
         key = ("explanation", article, summary, n_steps)
-        return self._remember(key, lambda: self._explain(article, summary, n_steps, progress))
+        return self._in_turn(key, lambda between: self._explain(article, summary, n_steps, between), progress, waiting)
 
     def sources(
         self,
         article: str,
         summary: str,
         word: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
         method: str = DEFAULT_METHOD,
+        waiting: Waiting | None = None,
         **settings: Any,
     ) -> Sources:
         """What each word and sentence of the article did to one word of a summary; None: to the whole summary.
@@ -158,14 +174,16 @@ class Engine:
         Words of the summary are its runs without white space, counted from 0
         (`trainer.attribution.folding.run_bounds`). `progress` is called with (points done, points of this round);
         what it raises ends the computation. `method` is a name of `trainer.attribution.registry.METHODS`, and
-        `settings` are its class's: `baseline` for one.
+        `settings` are its class's: `baseline` for one. `waiting` is as for `summarize`.
 
         Raises:
             UserError: there is nothing to explain, the summary is too long, or it has no such word; no such method.
         """
         key = ("sources", article, summary, word, method, *sorted(settings.items()))
         by = method_by_name(method, **settings)
-        return self._remember(key, lambda: sources_of(self.pair(article, summary), word, progress, by))
+        return self._in_turn(
+            key, lambda between: sources_of(self.pair(article, summary), word, between, by), progress, waiting
+        )
 
     def evidence(self, article: str, summary: str, word: int | None = None, method: str = DEFAULT_METHOD) -> Evidence:
         """What leaving words out of the article, and asking the model again, says about `sources`' scores.
@@ -176,12 +194,12 @@ class Engine:
             UserError: as `sources`.
         """
 
-        def compute() -> Evidence:
+        def compute(_: Progress) -> Evidence:
             pair = self.pair(article, summary)
             found = self.sources(article, summary, word, method=method)
             return evidence(pair, np.array(found.attribution.scores), span_of(pair, word)[2])
 
-        return self._remember(("evidence", article, summary, word, method), compute)
+        return self._in_turn(("evidence", article, summary, word, method), compute)
 
     def contrast(self, article: str, summary: str, other: str) -> Contrast:
         """Which words of the article favour `summary` over `other`, at the first token where the two part.
@@ -190,7 +208,7 @@ class Engine:
             UserError: there is nothing to explain, or the two are the same.
         """
         key = ("contrast", article, summary, other)
-        return self._remember(key, lambda: contrast(self.pair(article, summary), self.pair(article, other)))
+        return self._in_turn(key, lambda _: contrast(self.pair(article, summary), self.pair(article, other)))
 
     def pair(self, article: str, summary: str) -> Pair:
         """Article and summary as the model reads them: what every method of `trainer.attribution` takes."""
@@ -211,10 +229,41 @@ class Engine:
     def _passes(self) -> Passes:
         return Passes(self._model)
 
-    def _summarize(self, article: str, decoding: dict[str, Any]) -> Answer:
+    def _in_turn(
+        self,
+        key: tuple,
+        compute: Callable[[Progress], T],
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
+    ) -> T:
+        """What a long computation gives; between its steps the summaries that wait are computed."""
+
+        def between(done: int, total: int) -> None:
+            self._turns.short_first()
+            torch.set_num_threads(_all_threads())
+            if progress is not None:
+                progress(done, total)
+
+        def run() -> T:  # the same may have been asked for twice
+            torch.set_num_threads(_all_threads())
+            return self._remember(key, lambda: compute(between))
+
+        return self._remember(key, lambda: self._turns.long(run, waiting))
+
+    def _summarize(self, article: str, decoding: dict[str, Any], waiting: Waiting | None) -> Answer:
         start = time.perf_counter()
         summarizer = self._summarizer(decoding)
-        summary = summarizer.summarize([article])[0]
+        # What is drawn for one depends on who else is in the batch.
+        kind = None if summarizer.generation.do_sample else tuple(sorted(decoding.items()))
+
+        def compute(articles: Sequence[str]) -> list[list[Summary]]:
+            # Turns beside each other are computed sooner with a thread each than with threads that wait for each other.
+            torch.set_num_threads(1 if self._turns.crowded else _all_threads())
+            with self._sampling if kind is None else nullcontext():  # it sets the process's generator
+                return summarizer.candidates(list(articles))
+
+        candidates = self._turns.short(article, compute, kind, waiting)
+        summary = summarizer.chosen(candidates, article)
         (read,) = encode(self._tokenizer, [article], prefix=summarizer.prefix, limit=summary.tokens_read)
         return Answer(
             text=summary.text,
@@ -275,18 +324,21 @@ class Engine:
             name=self.name,
             revision=self.revision,
             generation=generation,
-            batch_size=1,
+            batch_size=self._turns.most,
             network=self._network,
         )
 
     def _remember(self, key: tuple, compute: Callable[[], T]) -> T:
-        with self._one_at_a_time:
-            if key not in self._results:
-                self._results[key] = compute()
-                if len(self._results) > REMEMBERED:
-                    self._results.popitem(last=False)
-            self._results.move_to_end(key)
-            return self._results[key]
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]
+        result = compute()
+        with self._lock:
+            self._results[key] = result
+            if len(self._results) > REMEMBERED:
+                self._results.popitem(last=False)
+        return result
 
     def _try_out(self) -> None:
         inputs = self._tokenizer("summarize: a short text.", return_tensors="pt", verbose=False)
@@ -298,6 +350,12 @@ class Engine:
             raise UserError(f"{self.name} loads but does not run: {error}") from error
         if not torch.isfinite(logits).all():
             raise UserError(f"The weights of {self.name} are damaged: they give no finite numbers.")
+
+
+@cache
+def _all_threads() -> int:
+    """Threads that torch computes with where nobody has said otherwise."""
+    return torch.get_num_threads()
 
 
 def score(summary: str, reference: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ STYLE = Path(__file__).resolve().parent / "style"
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 # Requests that may wait for the model; the next one is told to come back later.
-LONGEST_QUEUE = 32
+LONGEST_QUEUE = 128
 
 HEADER = f"""
 <header>

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi
 
+from space.turns import TOGETHER
 from trainer.errors import UserError
 from trainer.hub.fetch import fetch_model
 from trainer.hub.patience import Patience, retry
@@ -75,6 +76,7 @@ class Serving:
         revision: branch, tag or commit on the Hub.
         starter: folder of the model that answers first.
         endpoint, token, cache_dir: of the Hub's client; by default as its environment variables say.
+        together: summaries that are computed together at the most.
         prepare: called with each engine once it answers, in the background (the page computes its example there).
         patience: how what time may heal is tried again; its `silence` is how long the Hub may take to answer.
     """
@@ -88,9 +90,11 @@ class Serving:
         endpoint: str | None = None,
         token: str | bool | None = None,
         cache_dir: Path | None = None,
+        together: int = TOGETHER,
         prepare: Callable[["Engine"], None] | None = None,
         patience: Patience = PATIENCE,
     ):
+        self.together = together
         self._wanted_revision = revision
         self._starter = starter
         self._token = token
@@ -143,7 +147,7 @@ class Serving:
         try:
             from space.engine import Engine
 
-            engine = Engine.load(self._starter, name=STARTER_NAME)
+            engine = Engine.load(self._starter, name=STARTER_NAME, together=self.together)
         except Exception as error:
             self._starter_error = UserError(f"The starter does not load: {_sentence(error)}")
         else:
@@ -186,7 +190,7 @@ class Serving:
             self._changed.wait_for(lambda: self._starter_done)
         from space.engine import Engine
 
-        self._take(Engine.load(folder, name=self._status.wanted, revision=revision))
+        self._take(Engine.load(folder, name=self._status.wanted, revision=revision, together=self.together))
 
     def _take(self, engine: "Engine", only_if_none: bool = False) -> None:
         """The change-over."""

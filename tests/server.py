@@ -33,13 +33,15 @@ class Server:
 
 
 @contextmanager
-def running_app(*arguments: str, log: Path, env: dict[str, str] | None = None) -> Iterator[Server]:
+def running_app(
+    *arguments: str, log: Path, env: dict[str, str] | None = None, app: Path = ROOT / "app.py"
+) -> Iterator[Server]:
     """Starts `python app.py` on a free port and waits for its first page."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}/"
-    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), *arguments]
+    command = [sys.executable, str(app), "--port", str(port), *arguments]
     with log.open("w") as output:
         # From another folder: where the demo is started from must not matter.
         process = subprocess.Popen(
@@ -66,13 +68,13 @@ def _first_page(url: str, process: subprocess.Popen, log: Path) -> float:
             pytest.fail(f"app.py ended with {process.returncode}:\n{log.read_text('utf-8')}")
         try:
             if "gradio" in httpx.get(url, timeout=30, trust_env=False).text:
-                return _processor_seconds(process.pid)
+                return processor_seconds(process.pid)
         except httpx.TransportError:
             time.sleep(0.05)
     pytest.fail(f"no page within five minutes:\n{log.read_text('utf-8')}")
 
 
-def _processor_seconds(pid: int) -> float:
+def processor_seconds(pid: int) -> float:
     # The name of the program, in brackets, may hold spaces: count the fields after it.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

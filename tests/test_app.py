@@ -173,7 +173,14 @@ def test_help_is_a_page(capsys):
     commands = [line.strip().split()[2:] for line in page.splitlines() if line.startswith("  python app.py")]
     assert [app._parse(words).model for words in commands][1:] == ["runs/my-model/model", "ada/t5-small-news"]
     assert app._parse(commands[2]).port == 8000
-    for flag in ("--model USER/NAME|FOLDER", "--revision REVISION", "--port N", "--host ADDRESS", "--open "):
+    for flag in (
+        "--model USER/NAME|FOLDER",
+        "--revision REVISION",
+        "--port N",
+        "--host ADDRESS",
+        "--batch N",
+        "--open ",
+    ):
         assert f"\n  {flag}" in page
 
 

@@ -1,13 +1,21 @@
-"""The encoder written out by hand against transformers' own, forward and backward."""
+"""Encoder and decoder written out by hand against transformers' own, forward and backward."""
 
 import pytest
 import torch
-from transformers import MT5Config, MT5ForConditionalGeneration, UMT5Config, UMT5ForConditionalGeneration
+from transformers import (
+    LongT5Config,
+    LongT5ForConditionalGeneration,
+    MT5Config,
+    MT5ForConditionalGeneration,
+    UMT5Config,
+    UMT5ForConditionalGeneration,
+)
 
 from tests.tiny import tiny_config, tiny_t5, tiny_tokenizer
 from trainer.attribution import encoder
 from trainer.attribution.encoder import Encoder
-from trainer.attribution.gradients import frozen_copy
+from trainer.attribution.gradients import frozen_copy, target_log_probs
+from trainer.attribution.passes import Passes
 
 GATED = {"feed_forward_proj": "gated-gelu"}
 
@@ -50,9 +58,41 @@ def test_output_and_gradients_are_those_of_transformers(name, memory, monkeypatc
     with torch.no_grad():
         tape = ours.forward(embeddings)
         back = ours.backward(tape, gradients)
+        along = torch.randn(150, 32, generator=generator)
+        products = ours.backward(tape, gradients, along)
     leaf = embeddings.clone().requires_grad_()
     output = model.encoder(inputs_embeds=leaf[None]).last_hidden_state[0]
     expected = torch.stack([torch.autograd.grad(output, leaf, row, retain_graph=True)[0] for row in gradients])
     assert (tape.layers[0].probabilities is None) == (memory == 0)
     torch.testing.assert_close(tape.output, output.detach(), atol=1e-5, rtol=1e-5)
     assert (back - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert (products - (expected * along).sum(-1)).abs().max() < 1e-5 * (expected * along).sum(-1).abs().max()
+
+
+@pytest.mark.parametrize("name", [*MODELS, "longt5"])
+def test_passes_are_those_of_transformers(name):
+    """LongT5, whose encoder is not written out, goes through autograd."""
+    model = frozen_copy((MODELS | {"longt5": longt5})[name]())
+    vary_scales(model)
+    generator = torch.Generator().manual_seed(4)
+    ids = torch.randint(3, 500, (1, 60), generator=generator)
+    labels = torch.randint(3, 500, (1, 9), generator=generator)
+    embeddings = model.encoder.embed_tokens.weight[ids[0]]
+    weights, along = torch.randn(3, 9, generator=generator), torch.randn(60, 32, generator=generator)
+    log_probs, found = Passes(model).gradients(embeddings, labels[0].tolist(), weights, along)
+
+    expected = target_log_probs(model, ids, torch.ones_like(ids), labels)[0]
+    torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(Passes(model).log_probs(embeddings, labels[0].tolist()), expected, atol=1e-4, rtol=1e-5)
+    leaf = embeddings.clone().requires_grad_()
+    again = (
+        model(inputs_embeds=leaf[None], labels=labels).logits.log_softmax(-1)[0].gather(-1, labels[0][:, None])[:, 0]
+    )
+    for row, weight in zip(found, weights, strict=True):
+        (gradient,) = torch.autograd.grad(again @ weight, leaf, retain_graph=True)
+        by_token = (gradient * along).sum(-1)
+        assert (row - by_token).abs().max() < 1e-4 * by_token.abs().max()
+
+
+def longt5():
+    return of_family("longt5", LongT5Config, LongT5ForConditionalGeneration)

@@ -105,6 +105,6 @@ def test_a_tiny_model_learns_to_choose():
         ranking_loss(model(**batch).logits, **rest).backward()
         optimizer.step()
     texts = data[0]["texts"]
-    sums = log_probs_of(model.eval(), torch.tensor([data[0]["input_ids"]]), texts)
+    (sums,) = log_probs_of(model.eval(), [data[0]["input_ids"]], [texts])
     means = [total / len(ids) for total, ids in zip(sums, texts, strict=True)]
     assert means.index(max(means)) == 0

@@ -164,35 +164,75 @@ class Encoder:
 
     # --- backward ---
 
-    def backward(self, tape: Tape, gradients: Tensor) -> Tensor:
-        """Gradients (rows, length, width) by the output → by the input, same shape."""
+    def backward(self, tape: Tape, gradients: Tensor, along: Tensor | None = None) -> Tensor:
+        """Gradients (rows, length, width) by the output → by the input, same shape.
+
+        With `along` (length, width) only their products with it, (rows, length): the first layer then has less to do.
+        """
         hidden = tape.layers[0].slope.shape[-1]
         at_once = max(1, WORK_BYTES // (FLOAT * len(tape) * hidden))
-        return torch.cat([self._backward(tape, part) for part in gradients.split(at_once)])
+        return torch.cat([self._backward(tape, part, along) for part in gradients.split(at_once)])
 
-    def _backward(self, tape: Tape, gradients: Tensor) -> Tensor:
+    def _backward(self, tape: Tape, gradients: Tensor, along: Tensor | None) -> Tensor:
         states = self._normalise_backward(gradients * self._final, tape.normed, tape.inverse)
-        for layer, kept in zip(reversed(self._layers), reversed(tape.layers), strict=True):
-            states = self._layer_backward(layer, kept, states)
+        for place, (layer, kept) in reversed(list(enumerate(zip(self._layers, tape.layers, strict=True)))):
+            states = self._feed_backward(layer, kept, states)
+            mixed = states @ layer.output
+            if place == 0 and along is not None:
+                return self._attention_along(layer, kept, mixed, along).add_((states * along).sum(-1))
+            normed = self._attention_backward(kept, mixed) @ layer.query_key_value
+            states = self._normalise_backward(normed, kept.normed, kept.inverse).add_(states)
         return states
 
-    def _layer_backward(self, layer: _Layer, kept: _Kept, states: Tensor) -> Tensor:
+    def _feed_backward(self, layer: _Layer, kept: _Kept, states: Tensor) -> Tensor:
         inner = states @ layer.down
         if layer.gate is None:
             normed = inner.mul_(kept.slope) @ layer.up
         else:
             normed = (inner * kept.slope_up) @ layer.up + inner.mul_(kept.slope) @ layer.gate
-        states = self._normalise_backward(normed, kept.normed_hidden, kept.inverse_hidden).add_(states)
-        mixed = states @ layer.output
-        normed = self._attention_backward(layer, kept, mixed) @ layer.query_key_value
-        return self._normalise_backward(normed, kept.normed, kept.inverse).add_(states)
+        return self._normalise_backward(normed, kept.normed_hidden, kept.inverse_hidden).add_(states)
 
-    def _attention_backward(self, layer: _Layer, kept: _Kept, mixed: Tensor) -> Tensor:
+    def _attention_along(self, layer: _Layer, kept: _Kept, mixed: Tensor, along: Tensor) -> Tensor:
+        """Gradients by what the heads read (rows, length, inner) → their products with `along`, through the attention.
+
+        What `along` does to queries, keys and values is the same for all rows. So is its product with the derivative
+        of the attention scores; the rows' own gradients of the scores need not be written out.
+        """
+        rows, length, heads = len(mixed), len(along), self._config.num_heads
+        along = self._normalise_backward(along[None].clone(), kept.normed, kept.inverse)[0]
+        moved = (along @ layer.query_key_value.T).view(length, 3, heads, -1).permute(1, 2, 0, 3)
+        centre = self._centre(kept, mixed)
+        mixed = mixed.view(rows, length, heads, -1)
+        found = mixed.new_zeros(rows, length)
+        for head in range(heads):
+            read, value = mixed[:, :, head].contiguous(), kept.value[head]
+            gathered = None
+            for start, end in _blocks(length):
+                probabilities = _probabilities(kept, head, start, end)
+                by_query = (moved[0, head, start:end] @ kept.key[head].T).mul_(probabilities)
+                by_key = (kept.query[head, start:end] @ moved[1, head].T).mul_(probabilities)
+                part, middle = read[:, start:end], centre[:, start:end, head]
+                found[:, start:end] += (part * (by_query @ value)).sum(-1) - middle * by_query.sum(-1)
+                found -= middle @ by_key
+                both = torch.cat([probabilities, by_key], 1).T @ part
+                gathered = both if gathered is None else gathered.add_(both)
+            found += (gathered[:, :length] * moved[2, head]).sum(-1) + (gathered[:, length:] * value).sum(-1)
+        return found
+
+    @staticmethod
+    def _centre(kept: _Kept, mixed: Tensor) -> Tensor:
+        """(rows, length, heads): Σ over keys of probability × its gradient, without the probabilities.
+
+        Dao et al. 2022 ("FlashAttention"), appendix B.4.
+        """
+        heads, length, size = kept.query.shape
+        return (mixed * kept.mixed).view(len(mixed), length, heads, size).sum(-1)
+
+    def _attention_backward(self, kept: _Kept, mixed: Tensor) -> Tensor:
         """Gradients by what the heads read (rows, length, inner) → by queries, keys and values, side by side."""
         rows, length, heads = len(mixed), mixed.shape[1], self._config.num_heads
         size = kept.query.shape[-1]
-        # Σ over keys of probability × its gradient, without the probabilities: Dao et al. 2022, appendix B.4.
-        centre = (mixed * kept.mixed).view(rows, length, heads, size).sum(-1)
+        centre = self._centre(kept, mixed)
         mixed = mixed.view(rows, length, heads, size)
         result = mixed.new_empty(rows, length, 3, heads, size)
         for head in range(heads):

@@ -11,7 +11,7 @@ than three letters are stemmed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -91,7 +91,7 @@ class RougeTokenizer(tokenizers.Tokenizer):
     """`rouge_score`'s own tokenisation; it only remembers stems, which take most of the time otherwise."""
 
     def __init__(self, stemmer: bool = True):
-        self._stemmer = _RememberingStemmer() if stemmer else None
+        self._stemmer = _stemmer() if stemmer else None
 
     def tokenize(self, text: str) -> list[str]:
         return tokenize.tokenize(text, self._stemmer)
@@ -99,7 +99,13 @@ class RougeTokenizer(tokenizers.Tokenizer):
 
 class _RememberingStemmer:
     def __init__(self):
-        self.stem = cache(PorterStemmer().stem)
+        self.stem = lru_cache(maxsize=1 << 15)(PorterStemmer().stem)
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> _RememberingStemmer:
+    """The one of the process: most words of an article were met in others."""
+    return _RememberingStemmer()
 
 
 def wordless(texts: Iterable[str]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trainer.data.encoding import encode
+from trainer.data.encoding import Encoded, encode
 from trainer.data.sentences import SENTENCE_SPLIT
 from trainer.errors import UserError
 from trainer.models.beam_cache import beam_cache
@@ -161,32 +161,26 @@ class Seq2SeqSummarizer:
         return cls(found.model, found.tokenizer, name=name, revision=found.revision, **options)
 
     def summarize(self, sources: list[str]) -> list[Summary]:
-        found = self.candidates(sources)
-        if self.chooses:
-            return [best_supported(candidates, source) for candidates, source in zip(found, sources, strict=True)]
-        return [candidates[0] for candidates in found]
+        return [self.chosen(*pair) for pair in zip(self.candidates(sources), sources, strict=True)]
+
+    def chosen(self, candidates: list[Summary], source: str) -> Summary:
+        """Which of its candidates `summarize` gives for a source."""
+        return best_supported(candidates, source) if self.chooses else candidates[0]
 
     def candidates(self, sources: list[str]) -> list[list[Summary]]:
         """For each source as many summaries as the class was asked for, of a beam search the best first.
 
         Where the article's sentences are chosen from, all of them that are read to their end, the most probable first.
         """
-        if self.extracts:
-            return [self._sentences(source) for source in sources]
-        inputs, totals = self._tokenize(sources)
+        encoded = encode(self.tokenizer, sources, prefix=self.prefix, limit=self.max_source_length)
         # Longest first: a batch that does not fit in memory shows at once, not after an hour.
-        order = sorted(range(len(sources)), key=lambda row: len(inputs[row]), reverse=True)
+        order = sorted(range(len(sources)), key=lambda row: len(encoded[row].ids), reverse=True)
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        read = [[encoded[row] for row in rows] for rows in batches]
+        written = map(self._sentences, read) if self.extracts else self._searched(read)
         found: dict[int, list[Summary]] = {}
-        for rows, written in zip(
-            batches, self._decode([[inputs[row] for row in rows] for rows in batches]), strict=True
-        ):
-            for row, hypotheses in zip(rows, written, strict=True):
-                texts = self._texts([hypothesis.ids for hypothesis in hypotheses])
-                found[row] = [
-                    Summary(text, one.score, len(inputs[row]), totals[row], *self._end(one.ids))
-                    for text, one in zip(texts, hypotheses, strict=True)
-                ]
+        for rows, summaries in zip(batches, written, strict=True):
+            found.update(zip(rows, summaries, strict=True))
         return [found[row] for row in range(len(sources))]
 
     def stream(self, source: str) -> Iterator[str]:
@@ -198,28 +192,48 @@ class Seq2SeqSummarizer:
         if network is None or decoding.beams or self.chooses or decoding.returned > 1:
             yield self.summarize([source])[0].text
             return
-        (ids,), _ = self._tokenize([source])
+        (encoded,) = encode(self.tokenizer, [source], prefix=self.prefix, limit=self.max_source_length)
         written: list[int] = []
-        for token in stream(network, ids, decoding, torch.Generator().manual_seed(self.seed)):
+        for token in stream(network, encoded.ids, decoding, torch.Generator().manual_seed(self.seed)):
             written.append(token)
             yield self._texts([written])[0]
 
-    def _sentences(self, source: str) -> list[Summary]:
-        """The article's sentences that can be its summary, with the mean log-probability of their tokens, in nats."""
-        (encoded,) = encode(self.tokenizer, [source], prefix=self.prefix, limit=self.max_source_length)
-        texts = extracts(encoded.sentences_read) or [""]
-        ids = [text.ids for text in encode(self.tokenizer, texts)]
-        limit = self.generation.max_new_tokens
-        short = [number for number, text in enumerate(ids) if len(text) <= limit]
-        short = short or [min(range(len(ids)), key=lambda number: len(ids[number]))]
-        ids = [ids[number] for number in short]
+    def _searched(self, batches: list[list[Encoded]]) -> Iterator[list[list[Summary]]]:
+        """What the decoding finds for each source of each batch."""
+        decoded = self._decode([[source.ids for source in batch] for batch in batches])
+        for batch, written in zip(batches, decoded, strict=True):
+            found = []
+            for source, hypotheses in zip(batch, written, strict=True):
+                texts = self._texts([hypothesis.ids for hypothesis in hypotheses])
+                found.append(
+                    [
+                        Summary(text, one.score, len(source.ids), source.total, *self._end(one.ids))
+                        for text, one in zip(texts, hypotheses, strict=True)
+                    ]
+                )
+            yield found
+
+    def _sentences(self, encoded: list[Encoded]) -> list[list[Summary]]:
+        """Of each article of a batch the sentences that can be its summary, with the mean log-probability of their
+        tokens, in nats."""
+        listed = [self._short_enough(extracts(source.sentences_read) or [""]) for source in encoded]
+        ids = [[ids for _, ids in texts] for texts in listed]
         with self._ready():
-            sums = log_probs_of(self.model, torch.tensor([encoded.ids]).to(self.model.device), ids)
-        summaries = [
-            Summary(texts[number], total_log_prob / len(text), len(encoded.ids), encoded.total, len(text))
-            for number, text, total_log_prob in zip(short, ids, sums, strict=True)
-        ]
-        return sorted(summaries, key=lambda summary: -summary.score)
+            sums = log_probs_of(self.model, [source.ids for source in encoded], ids)
+        found = []
+        for source, texts, log_probs in zip(encoded, listed, sums, strict=True):
+            summaries = [
+                Summary(text, log_prob / len(ids), len(source.ids), source.total, len(ids))
+                for (text, ids), log_prob in zip(texts, log_probs, strict=True)
+            ]
+            found.append(sorted(summaries, key=lambda summary: -summary.score))
+        return found
+
+    def _short_enough(self, texts: list[str]) -> list[tuple[str, list[int]]]:
+        """Those of the texts that the limit of tokens would not cut off, else the shortest, each with its ids."""
+        pairs = [(text, encoded.ids) for text, encoded in zip(texts, encode(self.tokenizer, texts), strict=True)]
+        short = [pair for pair in pairs if len(pair[1]) <= self.generation.max_new_tokens]
+        return short or [min(pairs, key=lambda pair: len(pair[1]))]
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -253,11 +267,6 @@ class Seq2SeqSummarizer:
         if self.chooses:
             several |= {"choose_from": "beams", "chosen_by": CHOICE}
         return reading | _ALWAYS_STATED | chosen | several
-
-    def _tokenize(self, sources: list[str]) -> tuple[list[list[int]], list[int]]:
-        """Token ids of each source, cut to the limit, and how many there were before the cut."""
-        encoded = encode(self.tokenizer, sources, prefix=self.prefix, limit=self.max_source_length)
-        return [text.ids for text in encoded], [text.total for text in encoded]
 
     def _score_bytes(self) -> int:
         """Memory that keeping the distributions of all steps takes."""

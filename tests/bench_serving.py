@@ -1,0 +1,193 @@
+"""Summaries a second that `python app.py` answers to many clients at once, and how long each of them waits.
+
+    python -m tests.bench_serving --articles FILE.jsonl [--clients 20] [--seconds 60] [--before TREE] [--record FILE]
+
+Starts the demo twice, one after the other: A one summary at a time (`--batch 1`, or with `--before` the demo of another
+checkout as it is there), B as people start it. Each answers the same articles in the same order to `--clients` programs
+that ask `/summarize` over HTTP, each anew as soon as it has its answer. The summaries that both gave must be equal, or
+it says so and fails. Lines of FILE hold `document`; there should be more of them than are answered, because a server
+remembers its last answers. Memory is the resident memory of the server, in MB.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from itertools import count
+from pathlib import Path
+
+from tests.server import ROOT, processor_seconds, running_app
+from trainer.runtime.environment import environment, git_commit
+from trainer.runtime.files import write_json
+
+STARTER = ROOT / "space" / "starter"
+
+
+class Load:
+    """Clients that ask for summaries until the time is over.
+
+    Attributes:
+        summaries: what was answered to each article, by its number.
+        waits: seconds that each answer took.
+        errors: what came instead of an answer.
+        memory: the server's resident memory in MB, once a second.
+        processor: how many processors the server and other programs kept busy; the others disturb.
+    """
+
+    def __init__(self, url: str, pid: int, articles: list[str]):
+        self.host = url.removeprefix("http://").rstrip("/")
+        self.pid = pid
+        self.articles = articles
+        self.summaries: dict[int, str] = {}
+        self.waits: list[float] = []
+        self.errors: list[str] = []
+        self.memory: list[float] = []
+        self.processor: dict[str, float] = {}
+        self._next = count()
+        self._lock = threading.Lock()
+
+    def run(self, clients: int, seconds: float) -> float:
+        """Returns the seconds until the last client had its answer."""
+        start, processor = time.monotonic(), self._processor()
+        threads = [threading.Thread(target=self._ask, args=(start + seconds,)) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            self.memory.append(resident_mb(self.pid))
+            time.sleep(1)
+        took = time.monotonic() - start
+        all_in_all, server, client = (now - then for now, then in zip(self._processor(), processor, strict=True))
+        self.processor = {"server": server / took, "others": max(all_in_all - server - client, 0) / took}
+        return took
+
+    def _processor(self) -> tuple[float, float, float]:
+        """Seconds of the processors taken so far by everything, by the server, and by this process."""
+        user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
+        return (user + nice + system) / os.sysconf("SC_CLK_TCK"), processor_seconds(self.pid), time.process_time()
+
+    def _ask(self, end: float) -> None:
+        while time.monotonic() < end:
+            number = next(self._next) % len(self.articles)
+            begun = time.monotonic()
+            try:
+                summary = summarize(self.host, self.articles[number])
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                with self._lock:
+                    self.errors.append(str(error)[:200])
+                time.sleep(0.2)
+                continue
+            with self._lock:
+                self.waits.append(time.monotonic() - begun)
+                self.summaries[number] = summary
+
+
+def summarize(host: str, article: str) -> str:
+    """Asks `/summarize`; raises ValueError where an error comes back."""
+    connection = http.client.HTTPConnection(host, timeout=300)
+    try:
+        body = json.dumps({"article": article})
+        connection.request("POST", "/gradio_api/call/v2/summarize", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = response.read().decode()
+        if response.status != 200:
+            raise ValueError(f"HTTP {response.status}: {answer}")
+        connection.request("GET", f"/gradio_api/call/summarize/{json.loads(answer)['event_id']}")
+        events = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    _, complete, data = events.rpartition("event: complete\ndata: ")
+    if not complete:
+        raise ValueError(events.strip().replace("\n", " "))
+    return json.loads(data.strip())[0]["summary"]
+
+
+def resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def measure(tree: Path, arguments: list[str], articles: list[str], clients: int, seconds: float) -> tuple[dict, dict]:
+    """What one server did under the load, and its summaries."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_app("--model", str(STARTER), *arguments, log=Path(folder) / "app.log", app=tree / "app.py") as server,
+    ):
+        warm = Load(server.url, server.process.pid, ["The mill burnt down last night. Nobody was hurt in the fire."])
+        summarize(warm.host, warm.articles[0])
+        time.sleep(5)  # until the page's example is explained
+        load = Load(server.url, server.process.pid, articles)
+        took = load.run(clients, seconds)
+        if "Traceback" in server.text():
+            load.errors.append("a traceback in the server's log")
+    waits = sorted(load.waits)
+    found = {
+        "command": " ".join(["python", "app.py", "--model", "space/starter", *arguments]),
+        "commit": git_commit(tree) or commit_of(tree),
+        "clients": clients,
+        "seconds": round(took, 1),
+        "summaries": len(waits),
+        "summaries_a_second": round(len(waits) / took, 2),
+        "errors": len(load.errors),
+        "first_errors": load.errors[:3],
+        "p50_s": round(statistics.median(waits), 2) if waits else None,
+        "p95_s": round(waits[int(0.95 * len(waits))], 2) if waits else None,
+        "longest_s": round(waits[-1], 2) if waits else None,
+        "processors_busy": {name: round(busy, 2) for name, busy in load.processor.items()},
+        "memory_mb": {
+            "start": round(load.memory[0]),
+            "middle": round(load.memory[len(load.memory) // 2]),
+            "end": round(load.memory[-1]),
+            "peak": round(max(load.memory)),
+        },
+    }
+    return found, load.summaries
+
+
+def commit_of(tree: Path) -> str:
+    return subprocess.run(["git", "-C", str(tree), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--articles", type=Path, required=True)
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--before", type=Path, help="another checkout of this project, whose demo is A")
+    parser.add_argument("--only", choices=["A", "B"], help="one of the two; nothing is compared")
+    parser.add_argument("--record", type=Path)
+    args = parser.parse_args()
+
+    articles = [json.loads(line)["document"] for line in args.articles.read_text("utf-8").splitlines()]
+    systems = {"A": (args.before or ROOT, [] if args.before else ["--batch", "1"]), "B": (ROOT, [])}
+    found, summaries = {}, {}
+    for name, (tree, arguments) in systems.items():
+        if args.only in (None, name):
+            found[name], summaries[name] = measure(tree, arguments, articles, args.clients, args.seconds)
+            print(f"{name}: {json.dumps(found[name])}", flush=True)
+    record = {
+        "command": "python -m tests.bench_serving " + " ".join(sys.argv[1:]),
+        "articles": len(articles),
+        "words_an_article": round(statistics.mean(len(article.split()) for article in articles)),
+        "environment": environment(),
+        **found,
+    }
+    different = []
+    if args.only is None:
+        both = summaries["A"].keys() & summaries["B"].keys()
+        different = [number for number in sorted(both) if summaries["A"][number] != summaries["B"][number]]
+        record["times_as_many"] = round(found["B"]["summaries_a_second"] / found["A"]["summaries_a_second"], 2)
+        record["compared"], record["different"] = len(both), len(different)
+        print(f"{record['times_as_many']} times as many; of {len(both)} summaries {len(different)} differ: {different}")
+    if args.record:
+        write_json(args.record, record)
+    return 1 if different or any(one["errors"] for one in found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
