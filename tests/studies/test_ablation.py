@@ -91,10 +91,22 @@ def test_findings_tell_what_is_shown_from_what_is_not():
     assert worse["rouge1_fmeasure"]["value"] == pytest.approx(-0.05, abs=0.01) and worse["seeds"] == [1, 2, 3]
     assert worse["rouge1_fmeasure"]["p_holm"] < 0.05 < same["rouge1_fmeasure"]["p_holm"]
     assert worse["validation_loss"]["value"] == pytest.approx(2.0, abs=0.01)  # at the chosen checkpoint, not the first
-    found = findings({"comparisons": compared, "trials": trials})
+    found = findings({"comparisons": compared, "trials": trials, "planned": 9})
     assert "Of 2 changes, 1 moves ROUGE-1 beyond chance" in found.text and "random start (-" in found.text
     assert "For the other 1 nothing is shown" in found.text
     assert [row[0] for row in found.table.rows] == ["base", "random start", "no prefix"]
+    assert "one seed" not in found.text and "are done" not in found.text
+
+
+def test_findings_of_an_unfinished_study_say_so():
+    draw = np.random.default_rng(0)
+    trials = [trial(change, 1, list(draw.uniform(0, 0.3, 60)), 3.0) for change in ("base", "no prefix")]
+    found = findings({"comparisons": comparisons(trials), "trials": trials, "planned": 6})
+    assert (
+        found.text.startswith("2 of 6 trials are done.")
+        and "One seed says nothing of the validation loss." in found.text
+    )
+    assert "1 of the 1 comparisons have one seed: their intervals are about other pairs alone" in found.text
 
 
 def test_a_change_without_a_base_of_its_seed_is_not_compared():

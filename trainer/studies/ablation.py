@@ -46,7 +46,7 @@ def ablate(study: TrainingStudy, say: Callable[[str], None] = print) -> Findings
         store.work(lambda trial: do_trial(study, trial, splits, trial.user_attrs["values"]["settings"], say=say))
     trials = trial_records(store.trials())
     compared = comparisons(trials)
-    values = {"base": examples[0].public(), "comparisons": compared, "trials": trials}
+    values = {"base": examples[0].public(), "planned": len(slots), "comparisons": compared, "trials": trials}
     found = findings(values)
     write_study(study.output_dir, study.name, "ablation", values, found, differences_drawing(compared, FIGURES))
     return found
@@ -113,7 +113,9 @@ def findings(values: Mapping[str, Any]) -> Findings:
         "and the validation loss in nats a token (lower is better). 95% intervals hold both another draw of seeds and "
         "of pairs (two-way random effects); those of the loss hold seeds alone."
     )
-    return Findings(table, _text(compared, bases), notes)
+    done = sum(trial["state"] == "done" for trial in values["trials"])
+    unfinished = f"{done} of {values['planned']} trials are done. " if done < values["planned"] else ""
+    return Findings(table, unfinished + _text(compared, bases), notes)
 
 
 def _mean(trials: Sequence[Mapping[str, Any]], figure: str) -> str:
@@ -134,7 +136,7 @@ def _text(compared: Sequence[Mapping[str, Any]], bases: Sequence[Mapping[str, An
     if not bases or not compared:
         return "Too few trials are done to say anything."
     data, training = bases[0]["data"], bases[0]["training"]
-    n_seeds = len(bases)
+    n_seeds, most = len(bases), max(len(one["seeds"]) for one in compared)
     sentences = [
         f"The base, {training['parameters'] / 1e6:.1f} million weights after {training['steps']} steps of "
         f"{training['pairs_per_step']} pairs, has ROUGE-1 {_mean(bases, 'rouge1_fmeasure')} on {data['n']} held-out "
@@ -142,9 +144,15 @@ def _text(compared: Sequence[Mapping[str, Any]], bases: Sequence[Mapping[str, An
     ]
     for figure in ("rouge1_fmeasure", "validation_loss"):
         sentences.append(_sentence(compared, figure))
+    single = sum(len(one["seeds"]) == 1 for one in compared)
+    if single:
+        sentences.append(
+            f"{single} of the {len(compared)} comparisons have one seed: their intervals are about other pairs alone, "
+            "and what another seed would change is not known."
+        )
     sentences.append(
         "This is one small model and little data: a part that shows no effect here may have one in a larger model, "
-        f"and {n_seeds} seeds and {data['n']} pairs see no small effects."
+        f"and {most} seed{'s' if most > 1 else ''} and {data['n']} pairs see no small effects."
     )
     return " ".join(sentences)
 

@@ -17,7 +17,7 @@ def differences_drawing(
     compared: Sequence[Mapping[str, Any]], figures: Mapping[str, tuple[str, float, int]], shown: Sequence[str] = SHOWN
 ) -> str:
     """SVG: a row for each change, a panel for each of the figures `shown`, its difference with the interval."""
-    names = ["\n".join(textwrap.wrap(one["change"], 34)) for one in compared] or ["nothing to compare yet"]
+    names = ["\n".join(textwrap.wrap(one["change"], 40)) for one in compared] or ["nothing to compare yet"]
 
     def draw() -> Drawing:
         figure = Drawing(figsize=(WIDTH, 0.9 + 0.3 * len(names)))
@@ -56,7 +56,7 @@ def sweep_drawing(
 
     def draw() -> Drawing:
         figure = Drawing(figsize=(WIDTH, 6.4))
-        grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1], hspace=0.42, wspace=0.35)
+        grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1], hspace=0.42, wspace=0.6)
         _heat_map(figure.add_subplot(grid[0, 0]), points, names, title)
         _importance(figure.add_subplot(grid[0, 1]), importance)
         _parallel(figure.add_subplot(grid[1, :]), points, names, title)
@@ -152,7 +152,7 @@ def _parallel(panel: Any, points: Sequence[Mapping[str, Any]], names: Sequence[s
         panel.axvline(number, color=LINE, linewidth=1)
         marks = level if len(level) <= 6 and number < len(names) else [level[0], level[-1]]
         for value, place in zip(marks, _scaled(marks, level), strict=True):
-            panel.text(number + 0.02, place, _short(value), color=SOFT, fontsize=8.5, va="center")
+            panel.text(number + 0.02, place + 0.035, _short(value), color=SOFT, fontsize=8.5, va="center")
     panel.set_xticks(range(len(axes)), axes)
     panel.set_yticks([])
     panel.set_xlim(-0.1, len(axes) - 0.75)
