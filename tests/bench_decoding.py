@@ -1,6 +1,7 @@
 """Seconds to write summaries: transformers' `generate`, our loop in its number formats, and CTranslate2.
 
     python -m tests.bench_decoding --model t5-small-shapes --case greedy [--threads 2] [--repeats 7] [--record]
+    python -m tests.bench_decoding --quality XSUM.jsonl [--n 150] [--record]
 
 All engines write the same number of tokens of the same articles (random ids) from the same weights, in turn, one round
 after another, after a first that is not counted; before the timing, our fp32 tokens must be those of `generate`, and
@@ -9,7 +10,11 @@ Printed and, with `--record`, kept in trainer/records/bench/decoding.json: the m
 of each engine, and how often transformers' median holds ours. CTranslate2 takes part where it is installed
 (`pip install ctranslate2`); it is no requirement of the project.
 
-Time it on an idle machine: with other work beside it, two threads wait for each other at every operator.
+With `--quality` the shipped model writes summaries of real articles in fp32 and in int8, greedily: how many are the
+same, and what ROUGE says of both. Lines of the file hold `document` and `summary`.
+
+Time it on an idle machine: with other work beside it, two threads wait for each other at every operator. Where there is
+none, `--clock cpu --threads 1` counts the seconds of a core that the process really gets.
 """
 
 import argparse
@@ -31,11 +36,13 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, GenerationConfig, T5Config, T5ForConditionalGeneration
 
+from trainer.metrics.rouge import rouge
 from trainer.models.load import load_model
 from trainer.models.t5_decoding import Decoding, decode
 from trainer.models.t5_network import T5Network
 from trainer.runtime.files import write_atomically
 from trainer.settings.base import ROOT
+from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
 RECORD = ROOT / "trainer" / "records" / "bench" / "decoding.json"
 STARTER = ROOT / "space" / "starter"
@@ -43,6 +50,8 @@ NEW_TOKENS = 40
 T5_SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_heads": 8, "num_layers": 6, "num_decoder_layers": 6}
 MODELS = {"t5-small-shapes": 512, "space/starter": 448}  # and how many tokens an article has
 CASES = {"greedy": (1, 1), "beam 4": (1, 4), "batch 8": (8, 1)}  # articles and beams
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 Engine = Callable[[], list[list[int]]]
 
@@ -86,10 +95,11 @@ def _ctranslate2(model, texts: list[list[int]], beams: int, threads: int, folder
     import ctranslate2
 
     tokenizer = AutoTokenizer.from_pretrained(STARTER)  # any will do: the texts are ids, and ids come back
-    model.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    converter = ctranslate2.converters.TransformersConverter(str(folder / "model"))
-    converter.convert(str(folder / "converted"), quantization="int8", force=True)
+    if not (folder / "converted").is_dir():
+        model.save_pretrained(folder / "model")
+        tokenizer.save_pretrained(folder / "model")
+        converter = ctranslate2.converters.TransformersConverter(str(folder / "model"))
+        converter.convert(str(folder / "converted"), quantization="int8")
     translator = ctranslate2.Translator(str(folder / "converted"), compute_type="int8", intra_threads=threads)
     words = json.loads((folder / "converted" / "shared_vocabulary.json").read_text("utf-8"))
     numbers = {word: number for number, word in enumerate(words)}
@@ -117,10 +127,26 @@ def check(found: dict[str, list[list[int]]]) -> dict[str, float]:
     return shares
 
 
+def quality(file: Path, n: int) -> dict[str, Any]:
+    """Summaries by the shipped model in int8 beside those in fp32, over the first `n` articles of a file."""
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()[:n]]
+    model, tokenizer, _ = load_model(STARTER)
+    written, means = {}, {}
+    for number_format in ("fp32", "int8"):
+        settings = {"num_beams": 1, "number_format": number_format}
+        summarizer = Seq2SeqSummarizer(model, tokenizer, name="space/starter", generation=settings)
+        written[number_format] = [one.text for one in summarizer.summarize([row["document"] for row in rows])]
+        scores = rouge(written[number_format], [row["summary"] for row in rows])
+        means[number_format] = {kind: round(100 * scores.mean(kind), 2) for kind in scores.values}
+    same = sum(ours == exact for ours, exact in zip(written["int8"], written["fp32"], strict=True))
+    return {"file": file.name, "n": len(rows), "decoding": summarizer.decoding(), "unchanged": same, "rouge_f1": means}
+
+
 def about(threads: int) -> dict[str, Any]:
     cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     names = [line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    words = [Path(word).name if Path(word).is_file() else word for word in sys.argv[1:]]
     packages = {}
     for package in ("torch", "transformers", "ctranslate2"):
         try:
@@ -133,7 +159,7 @@ def about(threads: int) -> dict[str, Any]:
         "threads": threads,
         "versions": packages,
         "commit": commit.stdout.strip(),
-        "command": shlex.join(["python", "-m", "tests.bench_decoding", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "tests.bench_decoding", *words]),
         "date": datetime.date.today().isoformat(),
     }
 
@@ -141,49 +167,77 @@ def about(threads: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default="t5-small-shapes")
-    parser.add_argument("--case", choices=CASES, default="greedy")
+    parser.add_argument("--case", choices=CASES, nargs="+", default=["greedy"])
+    parser.add_argument("--quality", type=Path, metavar="FILE", help="JSON Lines with `document` and `summary`")
+    parser.add_argument("--n", type=int, default=150, help="articles of that file")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what seconds are counted")
     parser.add_argument("--record", action="store_true", help=f"keep the figures in {RECORD.relative_to(ROOT)}")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    articles, beams = CASES[args.case]
+    if args.quality:
+        found = quality(args.quality, args.n)
+        print(json.dumps(found, indent=1))
+        if args.record:
+            keep({"quality": found | about(args.threads)})
+        return
     model = build(args.model)
-    generator = torch.Generator().manual_seed(1)
-    size = (articles, MODELS[args.model])
-    texts = torch.randint(5, min(model.config.vocab_size, 7000), size, generator=generator).tolist()
     with tempfile.TemporaryDirectory() as folder:
-        found = engines(model, texts, beams, args.threads, Path(folder))
-        shares = check({name: engine() for name, engine in found.items()})
-        seconds: dict[str, list[float]] = {name: [] for name in found}
-        for _ in range(args.repeats):
-            for name, engine in found.items():
-                start = time.perf_counter()
-                engine()
-                seconds[name].append(time.perf_counter() - start)
+        for case in args.case:
+            rows = measure(model, args, case, Path(folder))
+            if args.record:
+                shape = {"case": case, "new_tokens": NEW_TOKENS, "source_tokens": MODELS[args.model]}
+                run = {
+                    "model": args.model,
+                    **shape,
+                    **about(args.threads),
+                    "clock": args.clock,
+                    "repeats": args.repeats,
+                    "engines": rows,
+                }
+                runs = json.loads(RECORD.read_text("utf-8")).get("runs", []) if RECORD.is_file() else []
+                runs = [old for old in runs if (old["model"], old["case"]) != (args.model, case)]
+                order = [(name, one) for name in MODELS for one in CASES]
+                keep({"runs": sorted([*runs, run], key=lambda one: order.index((one["model"], one["case"])))})
+
+
+def measure(model, args: argparse.Namespace, case: str, folder: Path) -> dict[str, dict[str, float]]:
+    """Checks the engines on the articles of a case, then times them in turn; printed and returned by their names."""
+    (articles, beams), name, clock = CASES[case], args.model, CLOCKS[args.clock]
+    generator = torch.Generator().manual_seed(1)
+    size = (articles, MODELS[name])
+    texts = torch.randint(5, min(model.config.vocab_size, 7000), size, generator=generator).tolist()
+    found = engines(model, texts, beams, args.threads, folder)
+    shares = check({engine: write() for engine, write in found.items()})
+    seconds: dict[str, list[float]] = {engine: [] for engine in found}
+    for _ in range(args.repeats):
+        for engine, write in found.items():
+            start = clock()
+            write()
+            seconds[engine].append(clock() - start)
     base = statistics.median(seconds["transformers fp32"])
     rows = {}
-    for name, times in seconds.items():
+    print(f"{name}, {case}")
+    for engine, times in seconds.items():
         median = statistics.median(times)
-        rows[name] = {
+        rows[engine] = {
             "seconds": round(median, 4),
             "fastest": round(min(times), 4),
             "slowest": round(max(times), 4),
             "times_transformers": round(base / median, 3),
-            "same_tokens": shares[name],
+            "same_tokens": shares[engine],
         }
-        print(
-            f"{name:<20}{median:>9.3f} s [{min(times):.3f}, {max(times):.3f}]{base / median:>8.2f}×{shares[name]:>8.1%}"
-        )
-    if args.record:
-        record = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {"runs": []}
-        run = {"model": args.model, "case": args.case, "new_tokens": NEW_TOKENS, "source_tokens": MODELS[args.model]}
-        others = [old for old in record["runs"] if (old["model"], old["case"]) != (args.model, args.case)]
-        order = [(model, case) for model in MODELS for case in CASES]
-        runs = [*others, run | about(args.threads) | {"repeats": args.repeats, "engines": rows}]
-        record["runs"] = sorted(runs, key=lambda one: order.index((one["model"], one["case"])))
-        RECORD.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
+        spread = f"[{min(times):.3f}, {max(times):.3f}]"
+        print(f"{engine:<20}{median:>9.3f} s {spread}{base / median:>7.2f}× {shares[engine]:.1%}", flush=True)
+    return rows
+
+
+def keep(values: dict[str, Any]) -> None:
+    """Puts `values` into the record, over what it holds under the same names."""
+    record = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {}
+    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(RECORD, json.dumps(record | values, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

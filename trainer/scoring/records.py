@@ -46,7 +46,7 @@ class Evaluation:
         data: `dataset`, `config`, `split`, `revision`, `fingerprint` (of ids and texts), `n`, `skipped`
             (rows left out as bad) and, where there are any, `references_without_words` (they score 0 on ROUGE).
         decoding: what the system says of how it reads and decodes.
-        number_format: fp32, bf16 or fp16; None without a model.
+        number_format: fp32, bf16, fp16 or int8; None without a model.
         seed: of the system itself (a random baseline, sampling); None where it draws nothing.
         commit: of this project's code, with `-dirty` where it was changed; None outside git.
         interval: `method`, `samples`, `seed` and `confidence` of the intervals.
