@@ -20,7 +20,9 @@ import torch
 from space.guards import Guard, guards
 from space.turns import TOGETHER, Turns, Waiting
 from space.verdict import Remark, remarks
+from trainer.attribution.certainty import Certainty, word_probabilities
 from trainer.attribution.contrast import Contrast, contrast
+from trainer.attribution.deletion import Change, Deletion, changes, delete, places_of
 from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
 from trainer.attribution.matrix import Pair
@@ -87,6 +89,21 @@ class Explanation:
     shown: tuple[float | None, ...]
     strongest: tuple[Span, ...]
     attribution: Attribution
+
+
+@dataclass(frozen=True)
+class AskedAgain:
+    """The model asked again after words were struck out of the article.
+
+    Attributes:
+        deletion: what is left, and how far the old summary's probability fell.
+        answer: the new summary.
+        changes: from the old summary to the new one, in words.
+    """
+
+    deletion: Deletion
+    answer: Answer
+    changes: tuple[Change, ...]
 
 
 class Engine:
@@ -209,6 +226,54 @@ class Engine:
         """
         key = ("contrast", article, summary, other)
         return self._in_turn(key, lambda _: contrast(self.pair(article, summary), self.pair(article, other)))
+
+    def word_probabilities(self, article: str, summary: str) -> Certainty:
+        """How sure the model is of each word of a summary, which may be any text.
+
+        Raises:
+            UserError: article or summary is empty, or the summary too long.
+        """
+
+        def compute(pairs: Sequence[Pair]) -> list[Certainty]:
+            return [word_probabilities(pair) for pair in pairs]
+
+        key = ("probabilities", article, summary)
+        return self._remember(key, lambda: self._turns.short(self.pair(article, summary), compute))
+
+    def without(
+        self,
+        article: str,
+        summary: str,
+        decoding: dict[str, Any],
+        *,
+        words: Sequence[int] = (),
+        sentences: Sequence[int] = (),
+    ) -> AskedAgain:
+        """Strikes words or sentences out of the article and summarises what is left.
+
+        Words are the article's runs without white space, sentences those of `trainer.data.sentences`; both are counted
+        from 0. How probable the old summary still is stands beside what as many random words do to it, drawn ten times.
+
+        Raises:
+            UserError: there is no such word or sentence, none is named, or nothing would be left.
+        """
+        places = places_of(article, words, sentences)
+
+        def compute(between: Progress) -> Deletion:
+            def log_probs(texts: list[str]) -> list[float]:
+                found = []
+                for text in texts:
+                    found.append(self._pair(text, summary).log_prob)
+                    between(len(found), len(texts))
+                return found
+
+            reader = self._summarizer({})
+            (read,) = encode(self._tokenizer, [article], prefix=reader.prefix, limit=reader.max_source_length)
+            return delete(article, places, log_probs, read_words=len(article[: read.end].split()))
+
+        deletion = self._in_turn(("deletion", article, summary, *places), compute)
+        answer = self.summarize(deletion.article, decoding)
+        return AskedAgain(deletion, answer, tuple(changes(summary, answer.text)))
 
     def pair(self, article: str, summary: str) -> Pair:
         """Article and summary as the model reads them: what every method of `trainer.attribution` takes."""

@@ -24,7 +24,7 @@ def said(summary: str, cut_at: int | None = None, words_unread: int = 0) -> list
             ["Joined from 3 places of the article: read it against them."],
         ),
         ("Bo Orm opened the bridge.", ["‘Bo Orm’ is not in the article."]),
-        ("The bridge in Harrow Vale cost £9m in 2021.", ["‘Harrow Vale’, ‘9’ and ‘2021’ are not in the article."]),
+        ("The bridge in Harrow Vale cost £9m in 2021.", ["‘Harrow Vale’, ‘£9m’ and ‘2021’ are not in the article."]),
         (
             "Bo Orm, Al Ash, Cy Elm and Di Oak paid 7.",
             ["‘Bo Orm’, ‘Al Ash’, ‘Cy Elm’ and 2 more are not in the article."],

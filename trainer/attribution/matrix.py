@@ -69,6 +69,12 @@ class Pair:
         target = read_source(tokenizer, summary, prefix="", max_source_length=max_target_length)
         return cls(passes, tokenizer, article, summary, source, target)
 
+    @cached_property
+    def log_prob(self) -> float:
+        """Σ log p(y_t | y_<t, x) of the summary, its `</s>` included; nats."""
+        log_probs = self.passes.log_probs(self.passes.embeddings(self.source.ids), self.target.ids)
+        return float(log_probs.sum())
+
     @property
     def tokens(self) -> list[list[int]]:
         """Rows for each summary token alone, `</s>` included."""
