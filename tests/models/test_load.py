@@ -120,11 +120,11 @@ def test_what_is_missing_or_broken_is_named(folder, tmp_path):
     broken(lambda copy: (copy / "model.safetensors").write_bytes(b""), "broken or unsafe")
     broken(lambda copy: (copy / "model.safetensors").unlink(), "holds no weights")
     broken(drop_decoder, "incomplete")
-    broken(other_shape, "broken or unsafe")
+    broken(other_shape, "broken or unsafe and were not loaded: its config.json describes other sizes than they have")
     broken(lambda copy: (copy / "config.json").unlink(), "holds no config.json")
     broken(lambda copy: (copy / "config.json").write_text("{"), "config.json")
     broken(bart, "is a 'bart' model. This trainer is for the T5 family")
-    broken(no_tokenizer, "holds no tokenizer")
+    broken(no_tokenizer, "holds no tokenizer (tokenizer.json or spiece.model): save it there. (trainer/train.py takes")
     broken(lambda copy: (copy / "tokenizer.json").write_text("{}"), "tokenizer")
     broken(small_embedding, "don't belong together")
 

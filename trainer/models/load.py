@@ -231,8 +231,11 @@ def read_weights(
     ) as error:
         if not any(file.suffix in (".safetensors", ".bin") for file in folder.iterdir()):
             raise UserError(f"{name} holds no weights (model.safetensors or pytorch_model.bin).") from error
+        reason = _brief(error)
+        if "ignore_mismatched_sizes" in reason:
+            reason = "its config.json describes other sizes than they have."
         raise UserError(
-            f"The weights of {name} are broken or unsafe and were not loaded: {_brief(error)} Fetch or save them anew."
+            f"The weights of {name} are broken or unsafe and were not loaded: {reason} Fetch or save them anew."
         ) from error
     # Not tied again: `tie_weights` would tie the head of T5 v1.1 and flan, whose files hold one of its own.
     return model, sorted(report["missing_keys"])
@@ -251,7 +254,8 @@ def read_tokenizer(folder: Path, name: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a fetched model of any kind."""
     if not any((folder / file).is_file() for file in TOKENIZER_FILES + OTHER_TOKENIZER_FILES):
         raise UserError(
-            f"{name} holds no tokenizer ({' or '.join(TOKENIZER_FILES)}): save it there, or give --tokenizer."
+            f"{name} holds no tokenizer ({' or '.join(TOKENIZER_FILES)}): save it there. (trainer/train.py takes "
+            "another one with --tokenizer.)"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
