@@ -357,6 +357,12 @@ class TestBadInput:
         assert main([*arguments(data, tmp_path / "out", "lead-1"), *argv]) == 2
         assert message in capsys.readouterr().err
 
+    def test_an_empty_reference_is_no_missing_column(self, tmp_path, capsys):
+        (tmp_path / "pairs.jsonl").write_text('{"document": "The mill burnt.", "summary": ""}\n')
+        assert main(arguments(tmp_path / "pairs.jsonl", tmp_path / "out", "lead-1")) == 2
+        said = capsys.readouterr().err
+        assert "column 'summary' is empty" in said and "without that column" not in said
+
     @pytest.mark.parametrize(("name", "near"), [("xum:test", "xsum"), ("xsum:tets", "test")])
     def test_data_sets(self, tmp_path, name, near, capsys):
         assert main(["--systems", "lead-1", "--dataset", name, "--output_dir", str(tmp_path / "out")]) == 2
@@ -429,6 +435,34 @@ def test_nothing_to_compare_by_and_a_metric_alone_end_no_run(data, tmp_path, fla
     results = Results.load(tmp_path / "run" / "results.json")
     figures = {one["metric"] for one in results.analysis["comparisons"]}
     assert figures == (set() if "--compare_by" in flags else {"bleu"})
+
+
+def test_a_mended_command_works_in_the_same_folder(data, tmp_path, capsys, monkeypatch):
+    """After an error in the data and one in a model; then from where the pairs were moved to, and with others."""
+    monkeypatch.chdir(tmp_path)
+    text = data.read_text("utf-8").replace('"document":', '"body":')
+    Path("pairs.jsonl").write_text(text, "utf-8")
+    argv = ["--output_dir", "out", *QUICK, "--metrics", "rouge", "--slices", "none", "--max_samples", "6"]
+    here = [*argv, "--test_file", "pairs.jsonl"]
+    assert main([*here, "--systems", "lead-1"]) == 2
+    assert "--source_column names another" in capsys.readouterr().err
+    argv, here = [*argv, "--source_column", "body"], [*here, "--source_column", "body"]
+    Path("empty").mkdir()
+    assert main([*here, "--systems", "empty", "--batch_size", "3"]) == 1
+    assert main([*here, "--systems", "lead-1"]) == 0, capsys.readouterr().err
+    Path("moved").mkdir()
+    Path("moved/same.jsonl").write_text(text, "utf-8")
+    capsys.readouterr()
+    there = [*argv, "--test_file", "moved/same.jsonl"]
+    assert main([*there, "--systems", "lead-1"]) == 0, capsys.readouterr().err
+    assert "(6 are there)" in capsys.readouterr().out
+    assert main([*there, "--systems", "lead-1", "--batch_size", "3"]) == 2
+    assert "--batch_size: 8 -> 3" in capsys.readouterr().err
+    assert main([*there, "--systems", "lead-3"]) == 2
+    assert "also holds lead-1" in capsys.readouterr().err
+    Path("moved/same.jsonl").write_text("".join(text.splitlines(keepends=True)[1:]), "utf-8")
+    assert main([*there, "--systems", "lead-1"]) == 2
+    assert "the texts of the data" in capsys.readouterr().err
 
 
 def test_from_start_moves_only_what_is_a_run(data, tmp_path, capsys):

@@ -179,6 +179,22 @@ def test_files_of_pairs_are_known_by_their_texts_wherever_they_lie(tmp_path):
         TrainingRun.open(settings_for(tmp_path / "run", "--dataset", "EdinburghNLP/xsum"))
 
 
+def test_a_start_model_is_known_wherever_it_lies(tmp_path, monkeypatch):
+    """By two spellings of its path, and by its bytes: of a copy, and of one that is another."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("start", "{}"), ("copy", "{}"), ("other", '{"d_model": 8}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(text)
+    for flag in ("--model", "--tokenizer", "--from_scratch"):
+        run = TrainingRun.open(settings_for(tmp_path / flag, flag, "start"))
+        seal(fake_checkpoint(run.folder, 3))
+        for same in ("./start", str(tmp_path / "start"), "copy"):
+            assert TrainingRun.open(settings_for(run.folder, flag, same)) == run
+        for name in ("other", "gone"):
+            with pytest.raises(UserError, match=rf"{flag}: .*start.* -> .*{name}"):
+                TrainingRun.open(settings_for(run.folder, flag, name))
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
     (tmp_path / "mine" / "vocabulary").mkdir(parents=True)
     with pytest.raises(UserError, match="no run of this trainer's"):

@@ -77,3 +77,18 @@ def give_usual_mode(folder: Path) -> None:
         probe.unlink()
     for file in folder.glob("*.safetensors"):
         file.chmod(mode)
+
+
+def same_content(one: Any, other: Any) -> bool:
+    """Whether two values are paths of one file or folder, or of two that hold the same bytes under the same names."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    first, second = Path(one), Path(other)
+    if not (first.exists() and second.exists()):
+        return False
+    return first.samefile(second) or (first.is_dir() == second.is_dir() and _digests(first) == _digests(second))
+
+
+def _digests(path: Path) -> dict[str, str]:
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return {str(file.relative_to(path)): sha256_of(file) for file in files}

@@ -3,14 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from trainer.data.splits import Example, Split
 from trainer.errors import UserError
-from trainer.runtime.files import write_atomically
+from trainer.runtime.files import same_content, write_atomically
 from trainer.scoring.jobs import Job
 from trainer.scoring.ledger import Ledger, Spool, mend
+from trainer.settings.evaluation import EvalDataSettings
+
+_DATA = {item.name for item in fields(EvalDataSettings)}
 
 
 class Run:
@@ -34,19 +38,20 @@ class Run:
         self.ledger: Ledger | None = None
 
     def check(self, names: Sequence[str]) -> None:
-        """That the folder is free, or holds a run whose systems are all among these.
+        """That the folder is free, or holds a run whose systems are all among these, or one that wrote nothing.
 
         Raises:
             UserError: it is another's, or broken.
         """
         before = self._record()
         if before is None:
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            # Pairs alone are left by a start that found something wrong with them.
+            if self.folder.is_dir() and not {*self.folder.rglob("*")} <= {self.work, self.pairs}:
                 raise UserError(
                     f"--output_dir {self.folder} holds files, but no evaluation: choose an empty or a new folder."
                 )
             return
-        missing = [name for name in before["systems"] if name not in names]
+        missing = [name for name in before["systems"] if name not in names] if self._has_written else []
         if missing:
             them = "it" if len(missing) == 1 else "them"
             raise UserError(
@@ -59,6 +64,9 @@ class Run:
     ) -> None:
         """Begins, or goes on with what is here: checks that it is the same run and mends what a kill has torn.
 
+        A folder in which nothing was written is taken over, whatever the run there was begun with: a command that an
+        error in the data or in a model ended may be mended and typed again.
+
         Args:
             identity: JSON values that decide predictions and scores, beside the texts of the data.
             names: of the systems.
@@ -70,14 +78,15 @@ class Run:
             raise UserError(
                 f"the {split.name} split of {split.dataset} has no examples, so nothing can be measured on it"
             )
-        before = self._record() or {}
+        before = self._record() if self._has_written else None
         self.split, self.examples = split, split.examples
         identity = {**identity, "fingerprint": split.fingerprint}
         if before:
             _same(before["identity"], identity, self.folder)
         self.work.mkdir(parents=True, exist_ok=True)
-        systems = list(dict.fromkeys([*before.get("systems", []), *names]))
-        self._note({"identity": identity, "systems": systems, "models": before.get("models", {})})
+        before = before or {"systems": [], "models": {}}
+        systems = list(dict.fromkeys([*before["systems"], *names]))
+        self._note({"identity": identity, "systems": systems, "models": before["models"]})
         for path in self._files():
             torn = mend(path)
             if torn:
@@ -171,6 +180,11 @@ class Run:
         old = [self.predictions] if self.predictions.is_file() else []
         return old + sorted(self.work.glob("predictions.rank*.jsonl"))
 
+    @property
+    def _has_written(self) -> bool:
+        """Whether a prediction of any system is here."""
+        return any(path.stat().st_size for path in self._files())
+
     def _note(self, record: dict[str, Any]) -> None:
         write_atomically(self.folder / "run.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
@@ -185,7 +199,15 @@ def move_aside(folder: Path) -> None:
 
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
-    different = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    """That two identities are one: where the texts are the same, it does not matter what names them."""
+    same_texts = before.get("fingerprint") == now.get("fingerprint")
+    different = [
+        name
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+        and not (same_texts and name in _DATA)
+        and not same_content(before.get(name), now.get(name))
+    ]
     if different:
         shown = "\n".join(
             f"  {'the texts of the data' if name == 'fingerprint' else '--' + name}: "

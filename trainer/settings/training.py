@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError
+from trainer.runtime.files import same_content
 from trainer.settings.base import ROOT
 from trainer.settings.groups import (
     DataSettings,
@@ -123,15 +124,16 @@ DATA_FILES = ("train_file", "validation_file")
 def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[str]:
     """What would make a resumed run another run: lines of `--name: old -> new`, harmless ones left out.
 
-    Two files of pairs are no difference here: whether they hold the same texts is seen when they are read. A setting
-    that the version which began the run did not have yet was as its default is.
+    Two files of pairs are no difference here: whether they hold the same texts is seen when they are read. Two paths of
+    one file or folder, or of one and its copy, are none either. A setting that the version which began the run did not
+    have yet was as its default is.
     """
     lines = []
     for group, values in new.items():
         for name, value in values.items():
             before = old.get(group, {}).get(name, _DEFAULTS[name])
             elsewhere = name in DATA_FILES and None not in (before, value)
-            if name not in HARMLESS and before != value and not elsewhere:
+            if name not in HARMLESS and before != value and not elsewhere and not same_content(before, value):
                 lines.append(f"--{name}: {json.dumps(before)} -> {json.dumps(value)}")
     return lines
 
