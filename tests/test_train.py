@@ -175,6 +175,43 @@ def test_a_finished_run_takes_a_new_licence_and_refuses_a_language_that_is_none_
     assert "of the training texts read as en (100%)" in capsys.readouterr().err
 
 
+def test_a_finished_run_is_not_scored_otherwise_in_silence(smoke, tmp_path, capsys):
+    folder = shutil.copytree(smoke[0], tmp_path / "run")
+    argv = ["--recipe", "smoke", "--output_dir", str(folder)]
+    pairs = ROOT / "trainer" / "recipes" / "smoke" / "test.jsonl"
+    same, fewer = (tmp_path / name for name in ("same.jsonl", "fewer.jsonl"))
+    shutil.copy(pairs, same)
+    fewer.write_text("".join(pairs.read_text("utf-8").splitlines(keepends=True)[1:]), "utf-8")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for flags, said in (
+        (["--bootstrap_samples", "200"], "--bootstrap_samples: 1000 -> 200"),
+        (["--no_baselines"], "--baselines: true -> false"),
+        (["--save_dtype", "bf16"], '--save_dtype: "fp32" -> "bf16"'),
+        (["--max_test_samples", "3"], "--max_test_samples: null -> 3"),
+        (["--test_file", str(fewer)], '-> "fewer.jsonl", with other pairs'),
+        (["--test_file", str(tmp_path / "none.jsonl")], "there is no such file"),
+    ):
+        assert main([*argv, *flags]) == 2, flags
+        assert said in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert main([*argv, "--test_file", str(same), "--private", "--hub_model_id", "me/mine"]) == 0
+    assert "--hub_model_id and --private are given without --push: nothing is published" in capsys.readouterr().out
+    # What the sentence advises.
+    (folder / "model").rename(folder / "model.before")
+    assert main([*argv, "--no_baselines", "--max_test_samples", "3", "--bootstrap_samples", "200"]) == 0
+    assert "step 1 of" not in capsys.readouterr().out
+    (record,) = Results.load(folder / "model" / "results.json").evaluations
+    assert record.data["n"] == 3
+
+
+def test_from_start_leaves_a_folder_alone_that_is_no_run(tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    assert main(["--recipe", "smoke", "--output_dir", str(tmp_path / "mine"), "--from_start"]) == 2
+    assert "no run of this trainer's, so --from_start leaves it as it is" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_push_only_says_which_folder_it_needs(smoke, tmp_path, capsys):
     assert main(["--push_only", str(smoke[0])]) == 2
     assert f"that is a run. Its finished model is in {smoke[0] / 'model'}" in capsys.readouterr().err

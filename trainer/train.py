@@ -29,12 +29,13 @@ def train(settings: Settings) -> None:
     from trainer.runtime.processes import Processes
     from trainer.scoring.measure import wordless_notes
     from trainer.training.checkpoints import TrainingRun
-    from trainer.training.finish import finish
+    from trainer.training.finish import check_finished, finish
     from trainer.training.fit import fit
     from trainer.training.stops import explained
 
     processes = Processes.join()
-    processes.say(settings.page())
+    for note in (settings.page(), *settings.hub.notes()):
+        processes.say(note)
     with explained(settings), FolderLock() as lock:
         with processes.in_turn():
             if processes.first:
@@ -48,6 +49,8 @@ def train(settings: Settings) -> None:
             repo_id = check_push(settings.hub, settings.model.name, settings.data.name)
 
         if run.finished:
+            if processes.first:
+                check_finished(settings, run)
             if processes.first and run.names_other_files(settings.data):
                 run.check_data({name: load_split(settings.data, name).fingerprint for name in ("train", "validation")})
             processes.say(f"\nThis run is finished; its model is in {run.model}. To train anew, add --from_start.")

@@ -288,6 +288,14 @@ class HubSettings(Group):
     card_notes: File | None = None
     """YAML file of what the card says beside figures: provenance (list of name, licence, size, use), notes, usage."""
 
+    def notes(self) -> list[str]:
+        """What is asked for in vain, as sentences."""
+        unused = [f"--{name}" for name in ("hub_model_id", "private") if getattr(self, name)]
+        if not unused or self.push or self.push_only:
+            return []
+        them = "is" if len(unused) == 1 else "are"
+        return [f"{' and '.join(unused)} {them} given without --push: nothing is published."]
+
     def check(self) -> None:
         if self.card_notes is not None:
             read_card_notes(self.card_notes)

@@ -147,16 +147,16 @@ class TrainingRun:
     def open(cls, settings: Settings, processes: int = 1, say: Callable[[str], None] = print) -> "TrainingRun":
         """Makes the folder of a new run, or finds the one that the same settings began.
 
-        With `--from_start` an older run is renamed to `<folder>.old-<n>`. Checkpoints that were cut short are
-        deleted. A folder in which nothing was trained is taken over, whatever settings it was begun with: a command
-        that an error in the data or the model ended may be mended and typed again.
+        With `--from_start` an older run is renamed to `<folder>.old-<n>`, and nothing but a run is. Checkpoints that
+        were cut short are deleted. A folder in which nothing was trained is taken over, whatever settings it was begun
+        with: a command that an error in the data or the model ended may be mended and typed again.
 
         Raises:
             UserError: the folder holds a run of other settings (all differences are listed), or something else.
         """
         run = cls(settings.output_dir)
         wanted = {"settings": settings.to_dict(), "processes": processes, "data": {}}
-        if settings.run.from_start and run.folder.exists() and any(run.folder.iterdir()):
+        if settings.run.from_start and run._is_there():
             aside = _free_name(run.folder)
             run.folder.rename(aside)
             say(f"The run that was in {run.folder} is now in {aside}; beginning anew.")
@@ -166,7 +166,7 @@ class TrainingRun:
             if run.model.exists() or run.vocabulary.exists() or any(run.folder.glob("checkpoint-*")):
                 raise UserError(
                     f"--output_dir is {run.folder}: it holds a model, a vocabulary or checkpoints that are no run of "
-                    "this trainer's. Choose another folder, or rename what is there with --from_start."
+                    "this trainer's. Choose another folder, or rename this one."
                 )
             write_json(run.folder / "settings.json", wanted)
             return run
@@ -189,6 +189,25 @@ class TrainingRun:
         for path in [] if run.finished else drop_damaged(run.folder):
             say(f"{path.name} holds other bytes than were written (a failing disk?), so it is deleted.")
         return run
+
+    def _is_there(self) -> bool:
+        """Whether the folder holds a run.
+
+        Raises:
+            UserError: it holds something else, which --from_start must not touch.
+        """
+        if not self.folder.is_dir() or not any(self.folder.iterdir()):
+            return False
+        try:
+            known = self._read("settings.json")
+        except UserError:  # broken, but there
+            return True
+        if not isinstance(known, dict) or "settings" not in known:
+            raise UserError(
+                f"--output_dir is {self.folder}: it holds files, but no run of this trainer's, so --from_start leaves "
+                "it as it is. Choose another folder, or rename this one."
+            )
+        return True
 
     @property
     def model(self) -> Path:

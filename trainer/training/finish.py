@@ -3,12 +3,14 @@
 The folder is filled under another name and renamed at the end: a finished model is whole, or it is not there.
 """
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trainer.data.language import language_of
+from trainer.data.load import load_split
 from trainer.data.splits import Split
 from trainer.errors import UserError
 from trainer.metrics.abstraction import abstraction
@@ -33,6 +35,13 @@ from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 from trainer.training.checkpoints import TrainingRun
 
 METRICS = (rouge_metric, lengths, abstraction, repetition)
+# Settings of which a run may get other ones as long as its model is not saved and scored.
+SCORED_WITH = (
+    ("data", "max_test_samples"),
+    ("model", "save_dtype"),
+    ("evaluation", "bootstrap_samples"),
+    ("evaluation", "baselines"),
+)
 BLOCK = 256  # articles handed to a system at once, which sorts them by length
 
 
@@ -112,6 +121,34 @@ def jobs_of(settings: Settings, run: TrainingRun, folder: Path) -> list[Job]:
         baselines = [LeadN(1), LeadN(3), RandomN(1, settings.optimisation.seed), RandomN(3, settings.optimisation.seed)]
         jobs += [Job(base, start), *(Job(system.describe()["system"], lambda it=system: it) for system in baselines)]
     return jobs
+
+
+def check_finished(settings: Settings, run: TrainingRun) -> None:
+    """That the finished model was saved and scored as the settings ask.
+
+    Raises:
+        UserError: it was not, or the test pairs can't be read.
+    """
+    results = Results.load(run.model / "results.json")
+    before, now = results.settings, settings.public()
+    lines = []
+    for group, name in SCORED_WITH:
+        old, new = before.get(group, {}).get(name), now[group][name]
+        if name in before.get(group, {}) and old != new:
+            lines.append(f"  --{name}: {json.dumps(old)} -> {json.dumps(new)}\n")
+    old, new = before["data"].get("test_file"), now["data"]["test_file"]
+    if new is None and old is not None:
+        lines.append(f"  --test_file: {json.dumps(old)} -> null\n")
+    elif new is not None and (new != old or settings.data.test_file.exists()):
+        fingerprint = load_split(settings.data, "test").fingerprint
+        if fingerprint != results.evaluations[0].data["fingerprint"]:
+            lines.append(f"  --test_file: {json.dumps(old)} -> {json.dumps(new)}, with other pairs\n")
+    if lines:
+        raise UserError(
+            f"The run in {run.folder} is finished, and its model was saved and scored otherwise:\n{''.join(lines)}"
+            f"Give the old settings, or rename {run.model}: then the same command saves and scores the trained weights "
+            "anew, and trains nothing. To train anew, add --from_start."
+        )
 
 
 def save_finished(settings: Settings, checkpoint: Path, folder: Path) -> None:
