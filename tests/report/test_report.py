@@ -1,5 +1,6 @@
 """The report: rebuilt from records, the same in Markdown and HTML, and pages that ask nobody for anything."""
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -7,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.screenshot import open_browser
+from trainer.report.benchmarks import decoding_table, quality_sentence
 from trainer.report.plots import DARK, LIGHT, standalone, svg
 from trainer.report.qualitative import Shown
 from trainer.report.report import examples_page, report_page
@@ -49,6 +51,19 @@ class TestRebuilt:
     def test_readme_shows_the_shipped_record_of_xsum(self):
         record = RECORDS / "xsum.json"
         assert markdown_table(score_table(Results.load(record))) in (ROOT / "README.md").read_text("utf-8")
+
+    def test_readme_shows_the_shipped_record_of_decoding_speeds(self):
+        record = json.loads((RECORDS.parent / "bench" / "decoding.json").read_text("utf-8"))
+        readme = (ROOT / "README.md").read_text("utf-8")
+        assert markdown_table(decoding_table(record)) in readme
+        assert quality_sentence(record) in " ".join(readme.split())
+        for run in record["runs"]:
+            assert {"processor", "threads", "versions", "commit", "command"} <= run.keys()
+            assert run["engines"]["ours fp32"]["same_tokens"] == 1.0
+            base = run["engines"]["transformers fp32"]["seconds"]
+            for engine in run["engines"].values():
+                assert engine["fastest"] <= engine["seconds"] <= engine["slowest"]
+                assert engine["times_transformers"] == pytest.approx(base / engine["seconds"], rel=0.01)
 
     def test_a_figure_that_changes_changes_the_report(self, results):
         one = results.evaluations[0]

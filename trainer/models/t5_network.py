@@ -7,6 +7,7 @@ relative positions are looked up once a text, not once a layer and step. In fp32
 by rounding only.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -244,7 +245,10 @@ class T5Network:
         key = len(inputs)
         if key not in self._traced:
             # What it writes into the memory it writes again when the trace is run: the same.
-            self._traced[key] = torch.jit.trace(self._step, inputs, check_trace=False)
+            # Which of two ways to multiply is chosen by the number of rows stays as it is now: both are right for any.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)
+                self._traced[key] = torch.jit.trace(self._step, inputs, check_trace=False)
         with torch.jit.optimized_execution(False):  # optimising would take longer than it saves
             return self._traced[key](*inputs)
 
