@@ -25,10 +25,8 @@ os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
 # Threads that wait spin otherwise: where others use the processor too, an explanation then takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from space import page
 from space.serving import Serving
 from space.turns import TOGETHER
-from space.views.summarise import warm
 from trainer.errors import UserError
 from trainer.hub.names import can_be_name
 from trainer.settings.machine import PageFormatter
@@ -39,6 +37,11 @@ DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
 def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     try:
+        _check_environment()
+        # Imported here: Gradio reads its variables, and can't be imported where one is wrong.
+        from space import page
+        from space.views.summarise import warm
+
         serving = Serving(
             _model(options.model, options.revision), options.revision, together=options.batch, prepare=warm
         )
@@ -113,6 +116,17 @@ def _batch(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of summaries: it must be a whole number from 1 to 64")
     return int(text)
+
+
+def _check_environment() -> None:
+    """Raises `UserError` for what would keep Gradio from being imported: it reads these variables then."""
+    for name in ("GRADIO_SERVER_PORT", "GRADIO_NUM_PORTS", "GRADIO_NUM_WORKERS", "GRADIO_DEBUG"):
+        value = os.environ.get(name)
+        if value is not None and not value.isdecimal():
+            raise UserError(f"{name} is {value!r} in the environment: it must be a whole number. Mend or unset it.")
+    for name in ("NO_PROXY", "no_proxy"):
+        if "[" in os.environ.get(name, ""):
+            raise UserError(f"{name} is {os.environ[name]!r} in the environment: ::1 stands there without brackets.")
 
 
 def _why_not_served(host: str | None, port: int | None) -> str | None:

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from space import api
+from space.calls import Page, PlainCalls
 from space.serving import Serving
 from space.views import status, summarise
 
@@ -30,7 +31,7 @@ HEADER = f"""
 
 def build(serving: Serving) -> gr.Blocks:
     """The whole demo, not launched; `serving` must have been started by the time that somebody looks."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as page:
+    with Page(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(HEADER, elem_id="header", apply_default_css=False)
         status.build(serving, page)
         summarise.build(serving, page)
@@ -48,7 +49,7 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "pwa": False,
-        "app_kwargs": {"middleware": [Middleware(OwnOriginOnly)]},
+        "app_kwargs": {"middleware": [Middleware(OwnOriginOnly), Middleware(PlainCalls)]},
     }
 
 

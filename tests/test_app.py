@@ -1,12 +1,15 @@
 """The HTTP interface of `python app.py`, really started, through Gradio's own client; and its command line."""
 
 import json
+import os
 import re
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -78,6 +81,57 @@ def test_the_curl_call_of_the_readme_runs_as_printed(client, demo):
     assert (
         answer["summary"] == client.predict("The mill burnt down. Nobody was hurt.", api_name="/summarize")["summary"]
     )
+
+
+def test_the_curl_commands_that_the_page_prints_run_as_printed(client, demo):
+    """In bash, where `read` at the end of a pipe sets nothing, and in sh."""
+    described = httpx.get(f"{demo.url}gradio_api/info", trust_env=False).json()["named_endpoints"]
+    for name, key in (("/summarize", "summary"), ("/score", "rouge1"), ("/attribute", "spans")):
+        command = described[name]["code_snippets"]["bash"]
+        for shell in ("bash", "sh") if name == "/score" else ("bash",):
+            done = subprocess.run([shell, "-c", command], capture_output=True, text=True, timeout=120, check=True)
+            assert "event: complete\n" in done.stdout, command + done.stdout
+            (answer,) = json.loads(done.stdout.rpartition("data: ")[2])
+            assert key in answer
+
+
+def post(demo: Server, path: str, body: str) -> tuple[int, dict]:
+    """Status and answer of a call as curl makes it; `-H` for JSON may be forgotten."""
+    command = ["curl", "-s", "-w", "%{stderr}%{http_code}", f"{demo.url}gradio_api/call/{path}", "-d", body]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return int(done.stderr), json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("path", ["summarize", "summarize/", "v2/summarize"])
+def test_a_call_with_the_article_alone_gets_the_defaults(client, demo, path):
+    article = "The mill burnt down. Nobody was hurt."
+    status, answer = post(demo, path, json.dumps({"article": article} if "v2" in path else {"data": [article]}))
+    assert status == 200
+    command = ["curl", "-sN", f"{demo.url}gradio_api/call/summarize/{answer['event_id']}"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    (found,) = json.loads(said.rpartition("data: ")[2])
+    assert found["summary"] == client.predict(article, api_name="/summarize")["summary"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("summarize", '{"data": []}', "/summarize takes article, num_beams, .*: article is missing"),
+        ("score", '{"data": ["Words."]}', "/score takes summary, reference: reference is missing"),
+        ("score", '{"data": ["Words.", "Words.", 3]}', "/score takes summary, reference: 3 values are too many"),
+        ("summarize", "{}", r'The body must be {"data": \[VALUE, …\]}: /summarize takes'),
+        ("summarize", '{"data": "Words."}', r'The body must be {"data": \[VALUE, …\]}'),
+        ("summarize", "Words.", "The body is no JSON"),
+        ("v2/summarize", "[]", "must be a JSON object, not list"),
+        ("v2/summarize", "{}", "article is missing"),
+        ("v2/summarize", '{"article": "Words.", "beams": 2}', "not beams, did you mean num_beams?"),
+        ("v2/sumarize", '{"article": "Words."}', "There is no /sumarize: did you mean /summarize?"),
+        ("page", '{"data": []}', "There is no /page: it is /summarize, /score or /attribute"),
+    ],
+)
+def test_a_call_that_lacks_something_is_told_so(demo, path, body, says):
+    status, answer = post(demo, path, body)
+    assert status == 422 and re.search(says, answer["detail"]), answer
 
 
 def test_score(client):
@@ -197,6 +251,22 @@ def test_ports(capsys):
     said = capsys.readouterr().err
     assert f"can't be served on port {port}: a program listens there already. Give another --port" in said
     assert "GRADIO" not in said and "launch()" not in said and "server_port" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("GRADIO_SERVER_PORT", "eighty", "it must be a whole number. Mend or unset it."),
+        ("NO_PROXY", "localhost,[::1]", "::1 stands there without brackets."),
+    ],
+)
+def test_an_environment_that_gradio_cannot_read_is_one_sentence(tmp_path, name, value, says):
+    """It is read as Gradio is imported, where nobody could catch what it raises."""
+    command = [sys.executable, app.__file__, "--model", "./nowhere"]
+    env = os.environ | {name: value}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"app.py: {name} is {value!r} in the environment: {says}\n"
 
 
 def test_an_address_that_this_machine_lacks_is_told_by_its_flag(capsys):

@@ -31,6 +31,7 @@ from trainer.hub.explain import explain, redact, retry_after
         (httpx2.ReadTimeout("slow"), "did not answer in time"),
         (httpx2.RemoteProtocolError("peer closed connection"), "the connection broke"),
         (httpx2.LocalProtocolError("Illegal header value b'Bearer hf_a b'"), "holds a character that no token has"),
+        (httpx2.InvalidURL("Invalid port: ':1]'"), "NO_PROXY. In the last, ::1 stands without brackets"),
         ("hf_abc…".encode, "holds a character that no token has.*HF_TOKEN"),
         (OSError("Consistency check failed: file should be of size 9 but has size 3"), "cut short"),
         (OSError(28, "No space left on device"), "the disk is full"),

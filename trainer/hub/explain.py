@@ -65,6 +65,11 @@ def _sentence(error: BaseException, what: str, writing: bool) -> str:
             return f"the Hub does not accept the head of README.md: {brief(cause)}"
         if isinstance(cause, (UnicodeEncodeError, httpx2.LocalProtocolError)):  # no header can hold the token
             return f"{_whose_token()} holds a character that no token has: it was not copied right. {NEW_TOKEN}."
+        if isinstance(cause, httpx2.InvalidURL):
+            return (
+                f"an address of the environment can't be read ({brief(cause)}): look at HF_ENDPOINT, HTTPS_PROXY, "
+                "HTTP_PROXY, ALL_PROXY and NO_PROXY. In the last, ::1 stands without brackets."
+            )
     for cause in chain:
         if isinstance(cause, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
             return f"the Hub cannot be reached ({brief(cause)}). Is there a network? Try again when there is."
