@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         _check_environment()
         # Imported here: Gradio reads its variables, and can't be imported where one is wrong.
         from space import page
-        from space.views.summarise import warm
+        from space.answering import warm
 
         serving = Serving(
             _model(options.model, options.revision), options.revision, together=options.batch, prepare=warm
@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         if reason := _why_not_served(options.host, options.port):
             print(f"app.py: {reason}", file=sys.stderr)
             return 1
-        demo = page.build(serving)
+        others = [Serving(_model(name, None, "--compare"), starter=None) for name in options.compare]
+        demo = page.build(serving, others)
         # Importing torch takes seconds of processor time: the page opens first.
         demo.launch(
             server_name=options.host,
@@ -57,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
             prevent_thread_lock=True,
             **page.launch_options(),
         )
-        serving.start()
+        for one in (serving, *others):
+            one.start()
         demo.block_thread()
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -84,6 +86,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="T5 of the Hub or in a folder. Left out: MODEL_ID of the environment, else %(default)s.",
     )
     parser.add_argument("--revision", help="Branch, tag or commit of the model on the Hub. Left out: main.")
+    parser.add_argument(
+        "--compare",
+        type=lambda names: [name.strip() for name in names.split(",") if name.strip()],
+        default=[],
+        metavar="MODEL,…",
+        help="Further models, of the Hub or in folders, that visitors may compare summaries with.",
+    )
     parser.add_argument(
         "--port",
         type=_port,
@@ -149,7 +158,7 @@ def _why_not_served(host: str | None, port: int | None) -> str | None:
     return None
 
 
-def _model(name: str, revision: str | None) -> str:
+def _model(name: str, revision: str | None, flag: str = "--model") -> str:
     """`name` if it can be a model.
 
     Raises:
@@ -162,7 +171,7 @@ def _model(name: str, revision: str | None) -> str:
             )
         return name
     if not can_be_name(name):
-        raise UserError(f"--model is {name!r}: there is no such folder, and a name on the Hub looks like user/name.")
+        raise UserError(f"{flag} is {name!r}: there is no such folder, and a name on the Hub looks like user/name.")
     return name
 
 

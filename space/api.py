@@ -12,8 +12,8 @@ from typing import Any
 import gradio as gr
 
 from space import limits
+from space.answering import MODEL, N_STEPS, sentence
 from space.serving import Serving
-from space.views.summarise import MODEL, N_STEPS, scores, sentence
 from trainer.errors import UserError
 
 
@@ -43,7 +43,7 @@ def add(serving: Serving) -> None:
             "tokens_written": answer.tokens_written,
             "finished": answer.finished,
             "remarks": [asdict(remark) for remark in answer.remarks],
-            "model": engine.name,
+            "model": engine.label,
             "revision": engine.revision,
             "decoding": answer.decoding,
         }
@@ -54,6 +54,8 @@ def add(serving: Serving) -> None:
         Returns `rouge1`, `rouge2`, `rougeL` and `rougeLsum`, each with `precision`, `recall` and `fmeasure`
         in [0, 1], and `signatures`: tool, version and settings behind each.
         """
+        from space.comparison import score as scores  # with scipy and NLTK: the page opens first
+
         return scores(summary, reference)
 
     def attribute(
@@ -96,7 +98,7 @@ def add(serving: Serving) -> None:
             "tokens_read": one.tokens_read,
             "tokens_total": one.tokens_total,
             "n_steps": one.n_steps,
-            "model": engine.name,
+            "model": engine.label,
             "revision": engine.revision,
         }
 

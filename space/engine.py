@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from space.guards import Guard, guards
+from space.serving import label_of
 from space.turns import TOGETHER, Turns, Waiting
 from space.verdict import Remark, remarks
 from trainer.attribution.certainty import Certainty, word_probabilities
@@ -33,7 +34,6 @@ from trainer.attribution.registry import method as method_by_name
 from trainer.attribution.sources import Sources, sources_of, span_of
 from trainer.data.encoding import encode
 from trainer.errors import UserError
-from trainer.metrics.rouge import ROUGE_TYPES, rouge
 from trainer.models.load import load_model
 from trainer.models.t5_network import T5Network
 from trainer.summarizers.base import Summary
@@ -47,6 +47,25 @@ Progress = Callable[[int, int], None]
 LONGEST_DECODING = 60.0
 # Results; a summary has some thirty words, and each that is clicked is one.
 REMEMBERED = 64
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How much of an article the model reads.
+
+    Attributes:
+        words: of the article.
+        words_read: of them, those that are read whole.
+        tokens: of the article in all, prefix and end token included.
+        limit: tokens that are read at most.
+        end: the character of the article at which reading stops; the article's length where all of it is read.
+    """
+
+    words: int
+    words_read: int
+    tokens: int
+    limit: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -110,21 +129,41 @@ class Engine:
     """A model in memory. Requests take turns with it (`space.turns`); the last few results are remembered.
 
     Args:
-        name: what the page calls the model: a Hub name, a folder, or "starter".
+        name: how the model was asked for: a Hub name, a folder, or "starter".
         revision: the commit of a Hub model, else None.
+        folder: that it was loaded from, if it was.
         together: summaries that are computed together at the most. Each is what it would be alone.
+
+    Attributes:
+        label: what visitors are told it is called; of a folder its last part, never the path.
+        parameters: how many it has.
+        own_decoding: the decoding settings that are in force where a visitor chooses none.
     """
 
-    def __init__(self, model, tokenizer, *, name: str, revision: str | None = None, together: int = TOGETHER):
+    def __init__(
+        self,
+        model,
+        tokenizer,
+        *,
+        name: str,
+        revision: str | None = None,
+        folder: Path | None = None,
+        together: int = TOGETHER,
+    ):
         self._model = model
         self._tokenizer = tokenizer
         self.name = name
+        self.label = label_of(name)
         self.revision = revision
+        self.folder = folder
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
         self._turns = Turns(together, workers=_all_threads())
         self._sampling = threading.Lock()
         self._lock = threading.Lock()
         self._results: OrderedDict[tuple, Any] = OrderedDict()
+        summarizer = self._summarizer({})
+        self.own_decoding: dict[str, Any] = summarizer.decoding()
+        self._prefix, self._max_source_length = summarizer.prefix, summarizer.max_source_length
 
     @classmethod
     def load(cls, folder: Path, *, name: str, revision: str | None = None, together: int = TOGETHER) -> "Engine":
@@ -136,14 +175,20 @@ class Engine:
         try:
             model, tokenizer, _ = load_model(folder)
         except UserError as error:  # people know the model by its name, not by its place in a cache
-            raise UserError(str(error).replace(str(folder), name)) from error
-        engine = cls(model, tokenizer, name=name, revision=revision, together=together)
+            raise UserError(str(error).replace(str(folder), label_of(name))) from error
+        engine = cls(model, tokenizer, name=name, revision=revision, folder=folder, together=together)
         engine._try_out()
         return engine
 
     def guards(self, article: str) -> tuple[Guard, ...]:
         """What is wrong with a pasted text, known before the model is asked; it need not wait for its turn."""
         return guards(article, self._unknown_share)
+
+    def reading(self, article: str) -> Reading:
+        """How much of an article is read; computes nothing with the model, so it never waits for others."""
+        (read,) = encode(self._tokenizer, [article], prefix=self._prefix, limit=self._max_source_length)
+        words, unread = (len(text.split()) for text in (article, article[read.end :]))
+        return Reading(words, words - unread, read.total, self._max_source_length, read.end)
 
     def summarize(self, article: str, decoding: dict[str, Any], waiting: Waiting | None = None) -> Answer:
         """Summarises; `decoding` goes over the model's own settings.
@@ -412,24 +457,12 @@ class Engine:
             with torch.inference_mode():
                 logits = self._model(**inputs, decoder_input_ids=start).logits
         except (RuntimeError, IndexError) as error:
-            raise UserError(f"{self.name} loads but does not run: {error}") from error
+            raise UserError(f"{self.label} loads but does not run: {error}") from error
         if not torch.isfinite(logits).all():
-            raise UserError(f"The weights of {self.name} are damaged: they give no finite numbers.")
+            raise UserError(f"The weights of {self.label} are damaged: they give no finite numbers.")
 
 
 @cache
 def _all_threads() -> int:
     """Threads that torch computes with where nobody has said otherwise."""
     return torch.get_num_threads()
-
-
-def score(summary: str, reference: str) -> dict[str, Any]:
-    """ROUGE of one summary: for each type precision, recall and fmeasure in [0, 1], and the signatures."""
-    scores = rouge([summary], [reference])
-    return {
-        **{
-            kind: dict(zip(("precision", "recall", "fmeasure"), map(float, scores.values[kind][0]), strict=True))
-            for kind in ROUGE_TYPES
-        },
-        "signatures": dict(scores.signatures),
-    }

@@ -79,10 +79,15 @@ def text(value: Any, name: str, most: int) -> str:
         raise UserError(f"The {name} is empty. Paste some text first.")
     if len(value) > most:
         raise UserError(f"The {name} has {len(value):,} characters; at most {most:,} are accepted.")
-    value = _SURROGATES.sub("\ufffd", value)
+    value = without_surrogates(value)
     if not any(character.isprintable() and not character.isspace() for character in value):
         raise UserError(f"The {name} holds only invisible characters. Paste some text first.")
     return value
+
+
+def without_surrogates(value: str) -> str:
+    """`value` with U+FFFD for each surrogate without a partner."""
+    return _SURROGATES.sub("\ufffd", value)
 
 
 def _shown(value: Any) -> str:

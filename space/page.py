@@ -1,6 +1,7 @@
 """The page as a whole: its parts in their order, its looks, and what it may load (nothing from anywhere
 else)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +12,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from space import api
 from space.calls import Page, PlainCalls
 from space.serving import Serving
-from space.views import status, summarise
+from space.views import layout
 
-TITLE = "One sentence, and the words behind it"
+TITLE = "One sentence, and where it comes from"
 STYLE = Path(__file__).resolve().parent / "style"
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 # Requests that may wait for the model; the next one is told to come back later.
 LONGEST_QUEUE = 128
 
+# The live region stays, and its text changes: that is what a screen reader reads out.
 HEADER = f"""
-<header>
-  <h1>{TITLE}</h1>
-  <p>Paste an article. A T5 writes its summary; ROUGE scores it against yours; and integrated gradients show
-  which words of the article made the model write it.</p>
-</header>
+<header><h1>{TITLE}</h1></header>
+<p id="live" class="hidden" role="status" aria-live="polite"></p>
 """
 
 
-def build(serving: Serving) -> gr.Blocks:
-    """The whole demo, not launched; `serving` must have been started by the time that somebody looks."""
+def build(serving: Serving, others: Sequence[Serving] = ()) -> gr.Blocks:
+    """The whole demo, not launched; `serving` must have been started by the time that somebody looks, and `others`.
+
+    Args:
+        others: models that visitors may compare with the one that answers.
+    """
     with Page(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(HEADER, elem_id="header", apply_default_css=False)
-        status.build(serving, page)
-        summarise.build(serving, page)
+        layout.build(serving, others, page)
         api.add(serving)
     return page.queue(default_concurrency_limit=4, max_size=LONGEST_QUEUE)
 
@@ -44,7 +46,8 @@ def launch_options() -> dict[str, Any]:
     return {
         # Plain font names: the browser asks no font host for them.
         "theme": gr.themes.Base(font=SANS, font_mono=MONO, primary_hue="teal", neutral_hue="stone"),
-        "css_paths": STYLE / "page.css",
+        "css_paths": [STYLE / f"{sheet}.css" for sheet in ("ground", "tool", "results", "compare", "why")],
+        "head": f"<script>{(STYLE / 'page.js').read_text('utf-8')}</script>",
         "footer_links": ["api"],
         "run_history": False,
         "ssr_mode": False,

@@ -49,6 +49,7 @@ class Status:
         parameters: of the model that answers.
         done, total: bytes of the download.
         reason: why the wanted model cannot be had, as a sentence; None where nothing went wrong.
+        next_try: `time.time()` at which the Hub is asked again; None where it is not going to be.
         since: `time.monotonic()` at the start of the phase.
     """
 
@@ -60,6 +61,7 @@ class Status:
     done: int = 0
     total: int = 0
     reason: str | None = None
+    next_try: float | None = None
     since: float = field(default_factory=time.monotonic)
 
     @property
@@ -74,7 +76,7 @@ class Serving:
     Args:
         wanted: a name on the Hub (user/name) or a folder.
         revision: branch, tag or commit on the Hub.
-        starter: folder of the model that answers first.
+        starter: folder of the model that answers first; None: nothing answers before the wanted model.
         endpoint, token, cache_dir: of the Hub's client; by default as its environment variables say.
         together: summaries that are computed together at the most.
         prepare: called with each engine once it answers, in the background (the page computes its example there).
@@ -86,7 +88,7 @@ class Serving:
         wanted: str,
         revision: str | None = None,
         *,
-        starter: Path = STARTER,
+        starter: Path | None = STARTER,
         endpoint: str | None = None,
         token: str | bool | None = None,
         cache_dir: Path | None = None,
@@ -110,7 +112,10 @@ class Serving:
 
     def start(self) -> "Serving":
         """Begins to load and to fetch, in the background. Call it once."""
-        threading.Thread(target=self._load_starter, name="starter", daemon=True).start()
+        if self._starter is None:
+            self._starter_done = True
+        else:
+            threading.Thread(target=self._load_starter, name="starter", daemon=True).start()
         threading.Thread(target=self._have_wanted, name="wanted", daemon=True).start()
         return self
 
@@ -121,6 +126,11 @@ class Serving:
         if status.phase == "asking" and status.reason is None and time.monotonic() - status.since > SILENCE:
             return replace(status, reason=f"the Hub has not answered within {SILENCE:.0f} seconds (still waiting).")
         return status
+
+    def ready(self) -> "Engine | None":
+        """The model that answers now, None before the first has loaded; never waits."""
+        with self._changed:
+            return self._engine
 
     def engine(self, wait: float = FIRST_MODEL) -> "Engine":
         """The model that answers now. Ask once a request, and keep it to the request's end.
@@ -167,13 +177,19 @@ class Serving:
                 raise
 
         with suppress(Exception):  # final: the status holds the sentence
-            retry(attempt, f"fetching {self._status.wanted}", patience=self._patience, say=lambda _: None)
+            retry(
+                attempt,
+                f"fetching {self._status.wanted}",
+                patience=self._patience,
+                say=lambda _: None,
+                waiting=lambda seconds: self._set(next_try=time.time() + seconds),
+            )
 
     def _fetch(self) -> tuple[Path, str | None]:
         """Folder and commit of the wanted model; what is not in the cache is downloaded."""
         wanted = self._status.wanted
         if not Path(wanted).is_dir():
-            self._set(phase="asking", reason=None)
+            self._set(phase="asking", reason=None, next_try=None)
         return fetch_model(
             wanted,
             self._wanted_revision,
@@ -216,6 +232,11 @@ class Serving:
                 changes["since"] = time.monotonic()
             self._status = replace(self._status, **changes)
             self._changed.notify_all()
+
+
+def label_of(name: str) -> str:
+    """What visitors are told a model is called: a Hub name as it is, of a folder the last part of its path."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
 
 
 def _sentence(error: BaseException) -> str:

@@ -6,7 +6,6 @@ from trainer.metrics.copied import CopiedFrom
 from trainer.metrics.facts import Fact, unsupported
 from trainer.metrics.words import words_of
 
-STANDING = "A model wrote this, and it may be wrong."
 NAMED = 3  # facts that are named one by one
 # Whom these mean stands in the sentence before the one that was taken.
 _POINTS_BACK = ("he", "she", "it", "they", "his", "her", "its", "their", "this", "that", "these", "those")
@@ -18,6 +17,11 @@ class Remark:
 
     text: str
     warns: bool
+
+
+def standing(chosen: bool) -> str:
+    """What is said of every summary; `chosen`: of one that is a sentence of the article."""
+    return f"A model {'chose' if chosen else 'wrote'} this, and it may be wrong."
 
 
 def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int) -> tuple[Remark, ...]:

@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=1280, help="of the window, in CSS pixels (default: %(default)s)")
     parser.add_argument("--height", type=int, default=900, help="likewise (default: %(default)s)")
     parser.add_argument("--dark", action="store_true", help="the dark version")
+    parser.add_argument("--example", help="title of the example to show (default: the first)")
     parser.add_argument("--whole", action="store_true", help="the whole page, not only what a window shows")
     parser.add_argument("--url", help="of a demo that runs already; by default one is started")
     options, of_app = parser.parse_known_args(argv)
@@ -63,8 +64,11 @@ def _take(url: str, options: argparse.Namespace) -> int:
             device_scale_factor=2,
         )
         page.goto(url)
-        page.wait_for_selector(".why .article", timeout=300_000)
-        page.wait_for_function("!document.querySelector('.status.moving')", timeout=60_000)
+        page.wait_for_selector("#summary .summary", timeout=300_000)
+        if options.example:
+            page.get_by_role("button", name=options.example).click()
+            page.wait_for_timeout(500)
+        page.wait_for_function("!document.querySelector('.busy, .status.moving')", timeout=60_000)
         options.picture.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=options.picture, full_page=options.whole)
         browser.close()

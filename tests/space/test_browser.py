@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from space.views.summarise import examples
+from space.answering import examples
 from tests.screenshot import open_browser
 from tests.server import Server
 from tests.space.pages import ARTICLES
@@ -20,6 +21,7 @@ NASTY = (
     '<script>window.ran = 1</script><img src="x" onerror="window.ran = 2"> ${window.ran = 3} {{ran}}\n'
     "  Fishermen 🚢 said:\t“At last!”   \u202eOverride\u202c and مرحبا.\n"
 )
+COPIED = examples()[1]["article"].replace("owls", "gulls")
 
 
 @pytest.fixture(scope="module")
@@ -47,32 +49,54 @@ def page(browser: Browser, demo: Server) -> Iterator[Page]:
     context.close()
 
 
-def explained(page: Page, text: str) -> None:
-    """Waits until the article that is highlighted is `text`, character for character."""
+def summarised(page: Page, text: str) -> None:
+    """Waits until the article that is read is `text`, character for character, and its summary is there."""
     page.wait_for_function(
-        "text => document.querySelector('.why .article')?.textContent === text && !document.querySelector('.busy')",
+        """text => document.querySelector('#article .article')?.textContent === text
+            && document.querySelector('#summary .summary') && !document.querySelector('.busy')""",
         arg=text,
     )
 
 
+def paste(page: Page, text: str) -> None:
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("textbox", name="Article").fill(text)
+
+
+def fold(page: Page, name: str) -> None:
+    page.locator(".fold > button", has_text=name).click()
+
+
 def test_the_page_opens_with_an_example_that_is_already_done(page, demo):
     first = examples()[0]
-    explained(page, first["article"])
-    expect(page.get_by_label("Article", exact=True)).to_have_value(first["article"])
-    assert page.locator(".summary").inner_text().strip()
-    expect(page.locator(".read")).to_have_text(re.compile(r"[\d,]+ tokens read, [\d,]+ past the limit"))
-    rows = page.locator(".rouge tbody tr")
-    assert [row.split()[0] for row in rows.all_inner_texts()] == ["ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-Lsum"]
-    expect(page.locator(".strongest li")).to_have_count(10)
+    summarised(page, first["article"])
+    region = page.get_by_role("region", name="Summary")
+    assert region.locator(".summary").inner_text().strip()
+    expect(region).to_contain_text(re.compile("A model (wrote|chose) this, and it may be wrong."))
+    expect(region.locator(".read")).to_have_text(re.compile(r"[\d,]+ tokens read, [\d,]+ past the limit"))
+    expect(page.locator("#meter")).to_contain_text(re.compile(r"[\d,]+ words.*[\d,]+ of [\d,]+ tokens"))
     expect(page.locator(".status")).to_contain_text("tiny-t5")
+    assert str(demo.log.parent) not in page.content()  # where the model lies on the server is nobody's business
+
+    # The summary stays in view while the article scrolls.
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.mouse.move(300, 400)
+    page.mouse.wheel(0, 600)
+    page.wait_for_function("scrollY > 300")
+    expect(region.locator(".summary")).to_be_in_viewport()
+    page.set_viewport_size({"width": 1280, "height": 900})
 
     # A word tells what it did when it is pointed at.
-    word = page.locator(".article .w").nth(3)
+    page.get_by_role("button", name="Influence").click()
+    page.wait_for_selector("#article .w")
+    word = page.locator("#article .w").nth(3)
     word.hover()
     tip = page.locator(".tip")
     expect(tip).to_be_visible()
     assert re.fullmatch(r"[+−]?\d+\.\d{3} nats", tip.inner_text())
     assert tip.inner_text().removesuffix(" nats") == word.get_attribute("data-nats")
+    fold(page, "Why these words?")
+    expect(page.locator(".strongest li")).to_have_count(10)
 
     # Nothing came from anywhere else, and the browser was told that nothing may.
     own = urlsplit(demo.url).netloc
@@ -83,60 +107,116 @@ def test_the_page_opens_with_an_example_that_is_already_done(page, demo):
 
 
 def test_paste_click_read(page):
-    explained(page, examples()[0]["article"])
-    page.get_by_label("Article", exact=True).fill(NASTY)
-    page.get_by_label("Reference summary").fill("")
-    page.get_by_role("button", name="Summarise").click()
-    explained(page, NASTY)
-    assert page.locator(".summary").inner_text().strip()
+    summarised(page, examples()[0]["article"])
+    fold(page, "Compare")
+    paste(page, NASTY)
+    expect(page.locator(".older")).to_be_visible()  # what is shown is of the text before
+    expect(page.get_by_role("textbox", name="Reference")).to_have_value("")  # it was another article's
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("HTML tags")
+    page.get_by_role("button", name="Summarise all the same").click()
+    summarised(page, NASTY)
+    expect(page.locator("#live")).to_have_text(re.compile("Summary: .+"))
+    expect(page.locator(".older")).to_be_hidden()
     expect(page.locator(".rouge")).to_have_count(0)  # there is no reference
     assert page.evaluate("window.ran") is None
     assert page.locator(".article :is(script, img, b)").count() == 0
-    assert page.locator(".article .w").count() > 10
 
-    page.get_by_label("Reference summary").fill("The lantern was lifted <i>at last</i>.")
-    page.get_by_role("button", name="Summarise").click()
+    page.get_by_role("textbox", name="Reference").fill("The lantern was lifted <i>at last</i>.")
     expect(page.locator(".rouge tbody tr")).to_have_count(4)
-    explained(page, NASTY)
+    rows = page.locator(".rouge tbody tr")
+    assert [row.split()[0] for row in rows.all_inner_texts()] == ["ROUGE-1", "ROUGE-2", "ROUGE-L", "ROUGE-Lsum"]
     for cell in page.locator(".rouge tbody td:not(.share)").all_inner_texts():
         assert 0 <= float(cell) <= 100
+    expect(page.locator(".systems")).to_contain_text("First sentence")
 
-    page.get_by_label("Article", exact=True).fill("   ")
-    page.get_by_role("button", name="Summarise").click()
+    paste(page, "   ")
+    page.get_by_role("button", name="Summarise", exact=True).click()
     expect(page.get_by_role("alert").first).to_contain_text("The article is empty")
-    expect(page.locator(".why")).to_have_count(0)
+    assert page.locator(".summary").inner_text().strip()  # the last result stays
     assert page.faults == []
 
 
 def test_examples_settings_and_stop(page):
-    explained(page, examples()[0]["article"])
+    summarised(page, examples()[0]["article"])
     second = examples()[1]
     page.get_by_role("button", name=second["title"]).click()
-    explained(page, second["article"])
-    expect(page.get_by_label("Reference summary")).to_have_value(second["reference"])
-    stop = page.get_by_role("button", name="Stop")
+    summarised(page, second["article"])
+    fold(page, "Compare")
+    expect(page.get_by_role("textbox", name="Reference")).to_have_value(second["reference"])
+    stop = page.locator("#stop")
     expect(stop).to_be_disabled()
 
-    page.get_by_role("button", name="Settings").click()
+    fold(page, "Settings")
     beams = page.get_by_label("number input for Beams")
     expect(beams).to_be_disabled()  # the model's own until that is unticked
     page.get_by_label("Decode the way").uncheck()
     expect(beams).to_be_enabled()
-    beams.fill("2")
-    beams.blur()
-    tokens = page.get_by_label("number input for New tokens")
-    tokens.fill("8")
-    tokens.blur()
-    steps = page.get_by_label("number input for Steps")
-    steps.fill("128")
-    steps.blur()
-    page.get_by_role("button", name="Summarise").click()
+    for name, value in (("Beams", "2"), ("New tokens", "8"), ("Steps", "128")):
+        field = page.get_by_label(f"number input for {name}")
+        field.fill(value)
+        field.blur()
+    page.get_by_role("button", name="Summarise", exact=True).click()
     expect(page.locator(".byline")).to_contain_text("with 2 beams, at most 8 new tokens")
+    expect(page.locator("#settings")).to_contain_text("Settings: yours (2 beams, 8 tokens)")
+    fold(page, "Why these words?")
     page.wait_for_function("document.querySelector('#explanation .busy')")
     stop.click()
     expect(page.locator("#explanation")).to_contain_text("Stopped.")
     expect(page.locator(".byline")).to_contain_text("with 2 beams")  # what was there stays
+    page.locator("#reset").click()
+    expect(beams).to_be_disabled()
     assert page.faults == []
+
+
+def test_a_result_is_taken_away_and_comes_back(page, browser, demo):
+    summarised(page, examples()[0]["article"])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator("#live")).to_have_text("Copied.")
+    summary = page.locator("#summary .summary").text_content()
+    assert page.evaluate("navigator.clipboard.readText()") == summary
+
+    # A word of the summary shows its sources, by keyboard too.
+    page.locator("#summary .sw").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("#sources")).to_contain_text(f"“{summary.split()[1]}”")
+    page.wait_for_selector("#article .w")
+
+    for name, begins in (("HTML", "<!doctype html>"), ("JSON", "{")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        assert download.value.path().read_text("utf-8").startswith(begins)
+
+    paste(page, COPIED)
+    page.get_by_role("button", name="Link", exact=True).click()
+    expect(page.locator("#live")).to_have_text("Link copied.")
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = browser.new_page()
+    asked = []
+    other.on("request", lambda request: asked.append(request.url))
+    other.goto(link)
+    summarised(other, COPIED)
+    assert len(link) > 200 and not any(link.split("#")[1][:40] in url for url in asked)
+    other.close()
+    assert page.faults == []
+
+
+def test_pieces_show_both_ends_on_a_phone_too(browser, demo):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENT)
+    page.goto(demo.url)
+    summarised(page, examples()[0]["article"])
+    # Paste and examples first, then the summary, then the article.
+    tops = [page.locator(part).bounding_box()["y"] for part in ("#paste", "#examples", "#summary", "#article")]
+    assert tops == sorted(tops)
+    paste(page, COPIED)
+    page.get_by_role("button", name="Summarise", exact=True).tap()
+    summarised(page, COPIED)
+    expect(page.locator("#summary .summary")).to_be_in_viewport()
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -146,17 +226,25 @@ def test_it_fits_and_can_be_read(browser, demo, width, scheme):
     page = context.new_page()
     page.set_default_timeout(PATIENT)
     page.goto(demo.url)
-    explained(page, examples()[0]["article"])
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    summarised(page, examples()[0]["article"])
+    for one in (width, *((320, 760) if width < 760 else (761, 1920))):
+        page.set_viewport_size({"width": one, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= one
+    page.set_viewport_size({"width": width, "height": 844})
     wide = page.evaluate(_SIDE_BY_SIDE)
     assert wide == (width > 760)
     # WCAG 2.2 AA: 4.5 : 1 for text of this size.
     assert page.evaluate(_LOW_CONTRAST) == []
+    page.get_by_role("button", name="Influence").click()
+    page.wait_for_selector("#article .w")
+    page.locator(".chip > summary").click()
+    found = Axe().run(page, options={"rules": {"target-size": {"enabled": True}}}).response["violations"]
+    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == []
     context.close()
 
 
 _SIDE_BY_SIDE = """() => {
-    const [input, output] = ["#input", "#output"].map((id) => document.querySelector(id).getBoundingClientRect());
+    const [input, output] = ["#read-pane", "#side"].map((id) => document.querySelector(id).getBoundingClientRect());
     return output.left >= input.right;
 }"""
 
@@ -196,9 +284,10 @@ _LOW_CONTRAST = """() => {
 
 
 def test_control_characters_survive_where_html_can_hold_them(page):
-    explained(page, examples()[0]["article"])
+    summarised(page, examples()[0]["article"])
     # A text area holds line feeds only, whatever is pasted; everything else stays.
     text = ARTICLES["control"].replace("\r\n", "\n").replace("\r", "\n")
-    page.get_by_label("Article", exact=True).fill(text)
-    page.get_by_role("button", name="Summarise").click()
-    explained(page, text)
+    paste(page, text)
+    page.get_by_role("button", name="Summarise", exact=True).click()
+    page.get_by_role("button", name="Summarise all the same").click()
+    summarised(page, text)

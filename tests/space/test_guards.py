@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from space.answering import examples
 from space.engine import Engine
 from space.guards import guards, without_tags
-from space.views.summarise import examples
 from tests.tiny import tiny_t5
 
 ENGLISH = (

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from space.answering import examples
 from space.engine import Engine
 from space.serving import SILENCE, STARTER, STARTER_NAME, Serving, Status
-from space.views.summarise import examples
 from tests.hub.double import Fault, Hub
 from tests.tiny import save_tiny_t5
 from trainer.errors import UserError

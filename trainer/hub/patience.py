@@ -45,11 +45,18 @@ class Patience:
     silence: float = 120.0
 
 
-def retry(call: Callable[[], Any], doing: str, *, patience: Patience | None = None, say: Say = aloud) -> Any:
+def retry(
+    call: Callable[[], Any],
+    doing: str,
+    *,
+    patience: Patience | None = None,
+    say: Say = aloud,
+    waiting: Callable[[float], None] | None = None,
+) -> Any:
     """What `call` returns, tried again while its error is one that time heals.
 
     Those are 408, 429 and 5xx, broken or silent connections, and answers that are not JSON. Every wait is told
-    to `say`. The last error is raised as it is.
+    to `say` in a sentence and to `waiting` in seconds. The last error is raised as it is.
     """
     patience = patience or Patience()
     start = time.monotonic()
@@ -77,6 +84,8 @@ def retry(call: Callable[[], Any], doing: str, *, patience: Patience | None = No
                     f"(giving up after {patience.total:.0f} s in all)."
                 )
             )
+            if waiting:
+                waiting(wait)
             time.sleep(wait)
             own_wait = min(own_wait * 2, patience.longest_wait)
 

@@ -9,6 +9,7 @@ a gap between words (so "café" is "caf", and text in another script has no word
 than three letters are stemmed.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -95,6 +96,13 @@ class RougeTokenizer(tokenizers.Tokenizer):
 
     def tokenize(self, text: str) -> list[str]:
         return tokenize.tokenize(text, self._stemmer)
+
+
+def rouge_spans(text: str) -> list[tuple[int, int, str]]:
+    """The words of a text as ROUGE compares them, each with where it stands: (start, end, stem), in characters."""
+    tokenizer = RougeTokenizer()
+    lower = "".join(character.lower() if len(character.lower()) == 1 else " " for character in text)
+    return [(*match.span(), *tokenizer.tokenize(match[0])) for match in re.finditer("[a-z0-9]+", lower)]
 
 
 class _RememberingStemmer:

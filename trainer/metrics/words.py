@@ -1,7 +1,9 @@
 """Words and n-grams as all metrics of abstraction, repetition and facts see them."""
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 # Letters and digits of any script, joined by inner apostrophes, hyphens and decimal points; punctuation is no
 # word.
@@ -26,6 +28,21 @@ def words_of(text: str) -> list[str]:
     ['the', "bbc's", '3.5m', 'plan', 're-opened']
     """
     return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where each word of `words_of(text)` stands in `text`: (start, end), in characters.
+
+    >>> word_spans("The BBC's plan.")
+    [(0, 3), (4, 9), (10, 14)]
+    """
+    lower = text.lower()
+    found = [match.span() for match in _WORD.finditer(lower.replace("’", "'"))]
+    if len(lower) == len(text):
+        return found
+    # A few capitals become two characters: the end of each character of `text` in `lower`.
+    ends = list(accumulate(len(character.lower()) for character in text))
+    return [(bisect_right(ends, start), bisect_left(ends, end) + 1) for start, end in found]
 
 
 def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
