@@ -44,7 +44,7 @@ def run(settings: PretrainSettings, lock: FolderLock) -> None:
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
     import torch
 
-    from trainer.pretraining.corpus import load_corpus
+    from trainer.pretraining.corpus import is_cached, load_corpus
     from trainer.pretraining.loop import (
         COOLDOWN,
         TrainingState,
@@ -63,15 +63,17 @@ def run(settings: PretrainSettings, lock: FolderLock) -> None:
         print(bf16_set_aside(device))
         settings = replace(settings, precision="fp32")
     paths = {name: settings.text_dir / name for name in settings.texts}
-    for path in paths.values():
-        if not path.is_file():
-            raise UserError(f"text file {path} does not exist")
     output_dir = settings.output_dir
+    cache = settings.corpus_cache or output_dir / "cache"
+    for name, path in paths.items():
+        # A run's own cache does not stand in for the texts: the folder may be mistyped.
+        if not path.is_file() and not (settings.corpus_cache and is_cached(cache, name)):
+            raise UserError(f"text file {path} does not exist")
     output_dir.mkdir(parents=True, exist_ok=True)
     lock.take(output_dir)
     torch.manual_seed(settings.seed)
     tokenizer = vocabulary(settings, list(paths.values()))
-    corpora = {name: load_corpus(path, tokenizer, output_dir / "cache") for name, path in paths.items()}
+    corpora = {name: load_corpus(path, tokenizer, cache, name) for name, path in paths.items()}
     mixture = Mixture(corpora, settings, tokenizer)
     state = TrainingState(model_to_pretrain(settings, tokenizer).to(device), settings)
     state.resume(output_dir)

@@ -71,3 +71,22 @@ def test_bad_text_files_are_named(tmp_path, content, message):
         load_corpus(path, tiny_tokenizer(), tmp_path)
     with pytest.raises(UserError, match="does not exist"):
         load_corpus(tmp_path / "absent.jsonl", tiny_tokenizer(), tmp_path)
+
+
+def test_the_cache_serves_alone_and_says_what_is_wrong_with_it(tmp_path):
+    text, cache = tmp_path / "some.jsonl", tmp_path / "cache"
+    text.write_bytes((SMOKE / "test.jsonl").read_bytes())
+    made = load_corpus(text, tiny_tokenizer(), cache, "news/some.jsonl")
+    changed = text.read_text("utf-8").replace("the", "any")
+    text.unlink()
+    alone = load_corpus(text, tiny_tokenizer(), cache, "news/some.jsonl")
+    assert np.array_equal(alone[0].sentences[0], made[0].sentences[0]) and len(alone) == len(made)
+    with pytest.raises(UserError, match="of another vocabulary"):
+        load_corpus(text, tiny_tokenizer(500), cache, "news/some.jsonl")
+
+    part = cache / "news/some.jsonl.0"
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"some\.jsonl\.0 is missing or damaged"):
+        load_corpus(text, tiny_tokenizer(), cache, "news/some.jsonl")
+    text.write_text(changed, "utf-8")
+    assert load_corpus(text, tiny_tokenizer(), cache, "news/some.jsonl").n_tokens != made.n_tokens

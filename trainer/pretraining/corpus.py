@@ -1,4 +1,4 @@
-"""Text for pre-training: read once, cut into sentences and pieces once, kept in one small cache file.
+"""Text for pre-training: read once, cut into sentences and pieces once, kept in a small cache that can be carried.
 
 A corpus file is JSON Lines (optionally gzipped) with `text` or `document`, and where there is one a `title` and a
 `summary`. It is held as flat arrays of 16-bit ids, so that 150 million characters take about 80 MB of memory and an
@@ -6,6 +6,8 @@ example is made from slices in microseconds.
 """
 
 import hashlib
+import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +22,15 @@ from trainer.data.encoding import encode
 from trainer.data.rows import Bad, read_rows
 from trainer.data.sentences import split_sentences
 from trainer.errors import UserError
-from trainer.runtime.files import replacing
+from trainer.runtime.files import replacing, sha256_of, write_json
 
 # "WASHINGTON, D.C. (Reuters) – " at the head of a news text: where it was written, not what happened.
 _DATELINE = re.compile(r"^[A-Z][A-Za-z.,'/ ]{2,45}(?:\([^)]{1,30}\) ?)? ?(?:--|[-–—]) ?(?=[A-Z\"“])")
 _SPEAKER = re.compile(r"^(?:SENS?\.|SENATORS?|Sens?\.) ?[A-Z.' -]{3,30}: ?")
 # How texts become ids; another value makes every cache anew.
 READING = "special tokens as text"
+# Of each file of the cache: many ways of carrying files take no larger ones.
+PART_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -115,23 +119,73 @@ def recase(title: str, text: str) -> str:
     return recased[:1].upper() + recased[1:]
 
 
-def load_corpus(path: Path, tokenizer: T5Tokenizer, cache_dir: Path) -> Corpus:
-    """Reads a corpus file, from the cache if this file was tokenised with this vocabulary before.
+def load_corpus(path: Path, tokenizer: T5Tokenizer, cache_dir: Path, name: str | None = None) -> Corpus:
+    """Reads a corpus file, from the cache if this text was tokenised with this vocabulary before.
+
+    The cache can be carried to another machine, alone: where the file itself is not there, it is taken as it is. It
+    holds for each text a JSON file and parts of at most `PART_BYTES`.
+
+    Args:
+        name: that the cache knows the text by; the file's name, if left out.
 
     Raises:
-        UserError: the file is missing, holds a broken line, or holds no text.
+        UserError: the file is missing, holds a broken line, or holds no text; the file is not there and the cache
+            holds it in another vocabulary or with a part missing or damaged.
     """
-    if not path.is_file():
-        raise UserError(f"text file {path} does not exist")
-    stat = path.stat()
-    key = f"{READING}|{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{tokenizer.backend_tokenizer.to_str()}"
-    cache = cache_dir / f"{path.name.split('.')[0]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-    if not cache.is_file():
-        arrays = _tokenise(path, tokenizer)
-        with replacing(cache) as part, part.open("wb") as file:
-            np.savez(file, **arrays)
-    with np.load(cache) as stored:
-        return Corpus(path.name.split(".")[0], dict(stored))
+    name = name or path.name
+    index = _index(cache_dir, name)
+    wanted = {"reading": READING, "vocabulary": _digest(tokenizer.backend_tokenizer.to_str().encode())}
+    known = json.loads(index.read_text("utf-8")) if index.is_file() else {}
+    if path.is_file():
+        wanted["text"] = sha256_of(path)
+    elif not known:
+        raise UserError(f"text file {path} does not exist, and {cache_dir} does not hold it in tokens")
+    if not wanted.items() <= known.items():
+        if not path.is_file():
+            raise UserError(f"{index} is of another vocabulary or an older version: make it anew where {path} is")
+        known = wanted | _store(_tokenise(path, tokenizer), cache_dir, name)
+        write_json(index, known)  # last: what it says is there is there
+    return Corpus(Path(name).name.split(".")[0], _stored(index, known["parts"]))
+
+
+def is_cached(cache_dir: Path, name: str) -> bool:
+    """Whether a cache holds a text, in whatever vocabulary."""
+    return _index(cache_dir, name).is_file()
+
+
+def _index(cache_dir: Path, name: str) -> Path:
+    return cache_dir / f"{name}.json"
+
+
+def _store(arrays: dict[str, np.ndarray], cache_dir: Path, name: str) -> dict[str, Any]:
+    """Writes the arrays in parts; what `load_corpus` is to know of them."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    content, parts = buffer.getvalue(), {}
+    for start in range(0, len(content), PART_BYTES):
+        part = content[start : start + PART_BYTES]
+        file = cache_dir / f"{name}.{len(parts)}"
+        with replacing(file) as unfinished:
+            unfinished.write_bytes(part)
+        parts[file.name] = _digest(part)
+    return {"documents": len(arrays["firsts"]) - 1, "tokens": len(arrays["ids"]), "parts": parts}
+
+
+def _stored(index: Path, parts: dict[str, str]) -> dict[str, np.ndarray]:
+    """What `_store` has written beside `index`."""
+    content = b""
+    for name, digest in parts.items():
+        file = index.with_name(name)
+        part = file.read_bytes() if file.is_file() else b""
+        if _digest(part) != digest:
+            raise UserError(f"{file} is missing or damaged: bring it anew, or delete {index} where the text is")
+        content += part
+    with np.load(io.BytesIO(content)) as stored:
+        return dict(stored)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _tokenise(path: Path, tokenizer: T5Tokenizer) -> dict[str, np.ndarray]:

@@ -26,17 +26,30 @@ COPY_WINDOW = 50  # steps over which the loss says whether copying has been lear
 
 
 def vocabulary(settings: PretrainSettings, paths: list[Path]) -> T5Tokenizer:
-    """The run's vocabulary: that of `settings.model`, or one of its own.
+    """The run's vocabulary: that of `settings.model` or `settings.tokenizer`, or one of its own.
 
     Its own is trained once, on an even sample of every file (about 20 million characters in all).
+
+    Raises:
+        UserError: the vocabulary of `settings.tokenizer` has more ids than the settings give the model.
     """
     if settings.model is not None:
         return T5Tokenizer.from_pretrained(settings.model)
+    if settings.tokenizer is not None:
+        tokenizer = T5Tokenizer.from_pretrained(settings.tokenizer)
+        if len(tokenizer) > settings.vocab_size:
+            raise UserError(
+                f"--vocab_size is {settings.vocab_size}, but {settings.tokenizer} has {len(tokenizer)} ids: "
+                f"it must be {len(tokenizer)} or more"
+            )
+        return tokenizer
     folder = Path(settings.output_dir) / "tokenizer"
     if (folder / "tokenizer.json").is_file():
         return T5Tokenizer.from_pretrained(folder)
     sample: list[str] = []
     for path in paths:
+        if not path.is_file():
+            raise UserError(f"text file {path} does not exist, and the vocabulary is made of it: give --tokenizer")
         texts = [text_of(row) for row in text_rows(path)]
         share, taken = 20_000_000 // len(paths), 0
         for text in texts[:: max(sum(map(len, texts)) // share, 1)]:
@@ -69,7 +82,7 @@ def model_to_pretrain(settings: PretrainSettings, tokenizer: T5Tokenizer) -> T5F
                 f"model {settings.model} is of {shape}, but the settings say {settings.shape()}: {error}"
             ) from error
     config = T5Config(
-        vocab_size=len(tokenizer),
+        vocab_size=settings.vocab_size if settings.tokenizer else len(tokenizer),
         d_model=settings.d_model,
         d_kv=settings.d_kv,
         d_ff=settings.d_ff,
@@ -92,6 +105,8 @@ class TrainingState:
 
     def __init__(self, model: T5ForConditionalGeneration, settings: PretrainSettings):
         self.model, self.settings = model, settings
+        # Compiled anew for each shape of a batch (`pad_to` leaves few); validation calls the model itself.
+        self.forward = torch.compile(model, dynamic=False) if settings.compile else model
         self.parameters = list(model.parameters())
         # AdamW whose step is a share of each weight's own root mean square (as Adafactor's; nanoT5, Nawrot 2023).
         self.optimizer = torch.optim.AdamW(
@@ -197,7 +212,7 @@ def pretrain(state: TrainingState, mixture: Mixture, output_dir: Path) -> None:
     while state.step < state.end and time.monotonic() - started < settings.max_minutes * 60:
         began = time.monotonic()
         batch = mixture.batch(state.step, state.exercise_end)
-        loss = batch_loss(state.model, batch, settings.precision)
+        loss = batch_loss(state.forward, batch, settings.precision)
         state.recent = [*state.recent, loss.item()][-max(settings.log_steps, COPY_WINDOW) :]
         state.check_finite("loss", state.recent[-1])
         loss.backward()
@@ -262,8 +277,9 @@ def save_base(
     finished.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     give_usual_mode(folder)
-    record = {name: value for name, value in asdict(settings).items() if name not in ("text_dir", "output_dir")}
-    record["model"] = settings.model and str(settings.model)
+    places = ("text_dir", "output_dir", "corpus_cache")
+    record = {name: value for name, value in asdict(settings).items() if name not in places}
+    record |= {name: record[name] and str(record[name]) for name in ("model", "tokenizer")}
     write_json(folder / "pretraining.json", record)
 
 

@@ -130,7 +130,7 @@ class Mixture:
             order = rng.permutation(BUCKET_BATCHES)
             self._pool = [pairs[k * size : (k + 1) * size] for k in order]
             self._pool_key = pool, exercising
-        return collate(self._pool[place])
+        return collate(self._pool[place], self._settings.pad_to)
 
     def _shares_at(self, step: int) -> dict[str, float]:
         settings = self._settings
@@ -229,13 +229,17 @@ class Mixture:
                     pairs.append(self._finish(objective, pair, False))
             if pairs:
                 found[objective] = pairs
-        return {name: [collate(pairs[k : k + 16]) for k in range(0, len(pairs), 16)] for name, pairs in found.items()}
+        pad_to = self._settings.pad_to
+        return {
+            name: [collate(pairs[k : k + 16], pad_to) for k in range(0, len(pairs), 16)]
+            for name, pairs in found.items()
+        }
 
 
-def collate(pairs: list[Asked]) -> Batch:
-    """Pads to the longest: sources and targets with 0, labels with -100."""
-    source = np.full((len(pairs), max(len(pair.source) for pair in pairs)), PAD, np.int64)
-    target = np.full((len(pairs), max(len(pair.target) for pair in pairs)), PAD, np.int64)
+def collate(pairs: list[Asked], pad_to: int = 1) -> Batch:
+    """Pads to the longest, and up to a multiple of `pad_to`: sources and targets with 0, labels with -100."""
+    widths = (max(len(pair.source) for pair in pairs), max(len(pair.target) for pair in pairs))
+    source, target = (np.full((len(pairs), -(-width // pad_to) * pad_to), PAD, np.int64) for width in widths)
     labels = np.full_like(target, IGNORED)
     for row, pair in enumerate(pairs):
         source[row, : len(pair.source)] = pair.source

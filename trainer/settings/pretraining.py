@@ -38,6 +38,8 @@ class PretrainSettings(Group):
     """Name in trainer/recipes/pretrain or a YAML file."""
     output_dir: File = setting(Path("runs/base"), metavar="FOLDER")
     """Vocabulary, cache, checkpoint, log, model."""
+    corpus_cache: File | None = setting(None, metavar="FOLDER")
+    """Texts in tokens, which need no --text_dir on another machine; none: output_dir's own."""
     seed: int = setting(0, ge=0, le=2**32 - 1)
     """Of weights and data."""
     max_steps: int = setting(10_000_000, ge=0)
@@ -47,6 +49,8 @@ class PretrainSettings(Group):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """What computes; auto takes a GPU where there is one."""
     precision: Precision = "bf16"
+    compile: bool = False
+    """Have torch compile the model; pays on a GPU, and takes minutes at the start."""
     log_steps: int = setting(100, ge=1)
     """Steps between lines of log.jsonl."""
     eval_steps: int = setting(1000, ge=1)
@@ -56,8 +60,10 @@ class PretrainSettings(Group):
 
     model: File | None = setting(None, metavar="FOLDER", section="model")
     """Folder of a model whose weights and vocabulary the run starts with; none: random weights."""
+    tokenizer: File | None = setting(None, metavar="FOLDER")
+    """Vocabulary of a model with random weights; none: one of its own."""
     vocab_size: int = setting(8000, ge=104, le=65_535)
-    """Ids in the vocabulary, 100 sentinels among them."""
+    """Ids in the vocabulary, 100 sentinels among them; with --tokenizer rows of the embedding at least."""
     d_model: int = setting(256, ge=1)
     """Width."""
     d_kv: int = setting(64, ge=1)
@@ -94,6 +100,9 @@ class PretrainSettings(Group):
     max_target_length: int = setting(96, metavar="TOKENS", ge=1)
     """Tokens written, </s> not included."""
 
+    pad_to: int = setting(1, metavar="TOKENS", ge=1)
+    """Sources and targets are padded to a multiple of this; few shapes suit --compile."""
+
     batch_size: int = setting(8, ge=1, section="optimisation")
     """Examples a step."""
     learning_rate: float = setting(2e-2, metavar="LR", gt=0, le=1)
@@ -115,6 +124,10 @@ class PretrainSettings(Group):
             raise UserError("texts is empty: a recipe must name at least one text file")
         if not sum(self.shares.values()) and not all(self.copy_share):
             raise UserError("shares is empty: a recipe must give at least one objective a share over 0")
+        if self.tokenizer is not None and self.model is not None:
+            raise UserError("--tokenizer and --model: a model brings its own vocabulary, so leave --tokenizer out.")
+        if self.tokenizer is not None and not (self.tokenizer / "tokenizer.json").is_file():
+            raise UserError(f"tokenizer is {str(self.tokenizer)!r}, but no tokenizer.json is there")
         if self.model is not None and not (self.model / "config.json").is_file():
             raise UserError(f"model is {str(self.model)!r}, but no config.json is there; name the folder of a saved T5")
 
