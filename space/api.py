@@ -1,13 +1,14 @@
-"""The three endpoints for programs: JSON in, JSON out, names that stay.
+"""The endpoints for programs: JSON in, JSON out, names that stay.
 
 Each is an ordinary function; `add` makes it an endpoint of a page. What the caller got wrong comes back as an
 error that is one sentence.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -16,9 +17,12 @@ from space.answering import MODEL, N_STEPS, sentence
 from space.serving import Serving
 from trainer.errors import UserError
 
+if TYPE_CHECKING:  # torch comes with it: the page opens first
+    from trainer.attribution.certainty import TokenProbability
+
 
 def add(serving: Serving) -> None:
-    """Adds `/summarize`, `/score` and `/attribute` to the page that is being built."""
+    """Adds the endpoints to the page that is being built."""
 
     def summarize(
         article: str,
@@ -102,10 +106,94 @@ def add(serving: Serving) -> None:
             "revision": engine.revision,
         }
 
+    def guards(article: str) -> dict:
+        """What is wrong with a text that is to be summarised: a link, HTML, another language, too few words.
+
+        Returns `guards`, each with `kind` ("link", "html", "language", "unknown" or "short"), `text` (a plain sentence)
+        and `mended` (the text without its tags, else null). Nothing is forbidden by them.
+        """
+        article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
+        return {"guards": [asdict(guard) for guard in serving.engine().guards(article)]}
+
+    def probabilities(article: str, summary: str) -> dict:
+        """How sure the model is of each word of a summary of an article; the summary may be any text.
+
+        Returns `words`, each with `text`, `log_prob` (nats; the sum of its tokens'), `probability`, `entropy` (nats;
+        the mean of its tokens') and `tokens`; these have `text`, `log_prob`, `entropy` and `alternatives`, the five
+        most probable tokens in that place (`text` and `probability`). Beside them `end` (the token that ends the
+        summary) and `log_prob`, of the whole: the sum of the words' and the end's; `model` and `revision`.
+        """
+        article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
+        summary = limits.text(summary, "summary", limits.SUMMARY_CHARACTERS)
+        engine = serving.engine()
+        found = engine.word_probabilities(article, summary)
+        return {
+            "words": [
+                {
+                    "text": word.text,
+                    "log_prob": word.log_prob,
+                    "probability": math.exp(word.log_prob),
+                    "entropy": word.entropy,
+                    "tokens": [_token(token) for token in word.tokens],
+                }
+                for word in found.words
+            ],
+            "end": _token(found.end),
+            "log_prob": found.log_prob,
+            "model": engine.name,
+            "revision": engine.revision,
+        }
+
+    def without(
+        article: str,
+        summary: str | None = None,
+        words: list[int] | None = None,
+        sentences: list[int] | None = None,
+        num_beams: int | None = None,
+        max_new_tokens: int | None = None,
+        length_penalty: float | None = None,
+    ) -> dict:
+        """Strikes words or sentences out of an article and asks the model again.
+
+        `words` are numbers of the article's words (what stands between white space), `sentences` those of its
+        sentences; both count from 0. Without `summary` it is the model's own of the whole article. Returns `article`
+        (what is left), `summary` (the new one), `changes` (`kind`: "kept", "removed" or "added"; and `text`), and how
+        far the old summary's log-probability `fall`s and how far for as many random words, `random_fall` (the mean of
+        ten draws); nats. Beside them `words` (how many were struck out), `model` and `revision`.
+        """
+        article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
+        settings = limits.decoding(num_beams, max_new_tokens, length_penalty)
+        numbers = {name: limits.numbers(value, name) for name, value in (("words", words), ("sentences", sentences))}
+        if summary is not None:
+            summary = limits.text(summary, "summary", limits.SUMMARY_CHARACTERS)
+        engine = serving.engine()
+        summary = summary or engine.summarize(article, settings).text
+        if not summary:
+            raise UserError("The model wrote nothing, so nothing can become less probable.")
+        found = engine.without(article, summary, settings, **numbers)
+        return {
+            "article": found.deletion.article,
+            "summary": found.answer.text,
+            "changes": [change._asdict() for change in found.changes],
+            "fall": found.deletion.fall,
+            "random_fall": found.deletion.random_fall,
+            "words": found.deletion.words,
+            "model": engine.name,
+            "revision": engine.revision,
+        }
+
     # Half of them wait for the model while the other half are computed together.
     gr.api(_in_sentences(summarize), api_name="summarize", concurrency_limit=2 * serving.together)
     gr.api(_in_sentences(score), api_name="score", concurrency_limit=2)
     gr.api(_in_sentences(attribute), api_name="attribute", concurrency_id=MODEL, concurrency_limit=1)
+    gr.api(_in_sentences(guards), api_name="guards", concurrency_limit=2)
+    gr.api(_in_sentences(probabilities), api_name="probabilities", concurrency_limit=2)
+    gr.api(_in_sentences(without), api_name="without", concurrency_id=MODEL, concurrency_limit=1)
+
+
+def _token(token: "TokenProbability") -> dict:
+    alternatives = [{"text": text, "probability": probability} for text, probability in token.alternatives]
+    return {**asdict(token), "alternatives": alternatives}
 
 
 def _in_sentences(endpoint: Callable[..., dict]) -> Callable[..., dict]:

@@ -90,6 +90,19 @@ def without_surrogates(value: str) -> str:
     return _SURROGATES.sub("\ufffd", value)
 
 
+def numbers(value: Any, name: str) -> list[int]:
+    """A list of whole numbers from 0 on; None is an empty one.
+
+    Raises:
+        UserError: it is no such list.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(type(one) is int and one >= 0 for one in value):
+        raise UserError(f"{name} must be a list of whole numbers from 0 on, not {_shown(value)}.")
+    return value
+
+
 def _shown(value: Any) -> str:
     described = repr(value)
     return described if len(described) <= 40 else f"{described[:37]}…"

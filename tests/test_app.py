@@ -47,14 +47,22 @@ def test_the_first_page_comes_within_ten_seconds(demo):
     assert demo.first_page < 10
 
 
-def test_the_endpoints_are_the_three_that_are_documented(client):
+def test_the_endpoints_are_those_that_are_documented(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(named) == {"/summarize", "/score", "/attribute"}
+    readme = (Path(app.__file__).parent / "README.md").read_text("utf-8")
+    assert set(named) == set(re.findall(r"^\| `(/\w+)` \|", readme, re.MULTILINE))
     required = {
         name: [one["parameter_name"] for one in endpoint["parameters"] if not one["parameter_has_default"]]
         for name, endpoint in named.items()
     }
-    assert required == {"/summarize": ["article"], "/score": ["summary", "reference"], "/attribute": ["article"]}
+    assert required == {
+        "/summarize": ["article"],
+        "/score": ["summary", "reference"],
+        "/attribute": ["article"],
+        "/guards": ["article"],
+        "/probabilities": ["article", "summary"],
+        "/without": ["article"],
+    }
 
 
 def test_summarize(client, engine):
@@ -131,7 +139,11 @@ def test_a_call_with_the_article_alone_gets_the_defaults(client, demo, path):
         ("v2/summarize", "{}", "article is missing"),
         ("v2/summarize", '{"article": "Words.", "beams": 2}', "not beams, did you mean num_beams?"),
         ("v2/sumarize", '{"article": "Words."}', "There is no /sumarize: did you mean /summarize?"),
-        ("page", '{"data": []}', "There is no /page: it is /summarize, /score or /attribute"),
+        (
+            "page",
+            '{"data": []}',
+            "There is no /page: it is /summarize, /score, /attribute, /guards, /probabilities or /without",
+        ),
     ],
 )
 def test_a_call_that_lacks_something_is_told_so(demo, path, body, says):
@@ -167,6 +179,38 @@ def test_attribute_explains_the_models_own_summary_where_none_is_given(client):
     assert found["strongest"][0]["text"] in article
 
 
+def test_guards(client):
+    (guard,) = client.predict("<p>The lantern</p> <p>was lifted.</p> " * 20, api_name="/guards")["guards"]
+    assert guard["kind"] == "html" and guard["mended"].startswith("The lantern\nwas lifted.\n")
+    (guard,) = client.predict("https://www.bbc.co.uk/news/uk-1", api_name="/guards")["guards"]
+    assert guard["text"].startswith("This is a link") and guard["mended"] is None
+
+
+def test_probabilities(client, engine):
+    article, summary = ARTICLES["plain"], "The lantern was lifted."
+    found = client.predict(article, summary, api_name="/probabilities")
+    own = engine.word_probabilities(article, summary)
+    assert [word["text"] for word in found["words"]] == summary.split()
+    assert found["log_prob"] == pytest.approx(own.log_prob, abs=1e-3)
+    total = sum(word["log_prob"] for word in found["words"]) + found["end"]["log_prob"]
+    assert total == pytest.approx(found["log_prob"])
+    alternatives = found["words"][0]["tokens"][0]["alternatives"]
+    assert len(alternatives) == 5 and set(alternatives[0]) == {"text", "probability"}
+
+
+def test_without(client, engine):
+    article = ARTICLES["plain"]
+    found = client.predict(article, "The lantern", words=[0, 1], **SETTINGS, api_name="/without")
+    own = engine.without(article, "The lantern", SETTINGS, words=[0, 1])
+    assert found["article"] == own.deletion.article and "lantern" not in found["article"]
+    assert found["summary"] == own.answer.text and found["words"] == 2
+    assert found["fall"] == pytest.approx(own.deletion.fall, abs=1e-3)
+    assert found["random_fall"] == pytest.approx(own.deletion.random_fall, abs=1e-3)
+    assert found["changes"] == [change._asdict() for change in own.changes]
+    default = client.predict(article, sentences=[0], **SETTINGS, api_name="/without")
+    assert default["words"] == 4  # The lantern was lifted.
+
+
 def test_two_hundred_thousand_characters(client):
     article = "The lantern was lifted off by a crane. 🚢\n" * 5000
     assert len(article) > 200_000
@@ -195,6 +239,9 @@ def test_two_hundred_thousand_characters(client):
         ("/attribute", {"article": "Words.", "n_steps": 100_000}, "n_steps must be a whole number from 4 to 128"),
         ("/attribute", {"article": "Words.", "summary": " "}, "The summary is empty"),
         ("/attribute", {"article": "Words.", "summary": "long " * 1000}, "The summary has"),
+        ("/without", {"article": "Some words.", "words": [2]}, "words are numbered from 0 to 1"),
+        ("/without", {"article": "Some words.", "words": [-1]}, "words must be a list of whole numbers from 0 on"),
+        ("/without", {"article": "Some words."}, "No word or sentence is named"),
         ("/score", {"summary": "Words.", "reference": ""}, "The reference is empty"),
         ("/score", {"summary": "Words.", "reference": "x" * 200_000}, "The reference has 200,000 characters"),
     ],
