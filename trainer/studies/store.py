@@ -80,7 +80,7 @@ class Store:
         self.worker = f"{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
         try:
-            storage = optuna.storages.RDBStorage(
+            self.storage = optuna.storages.RDBStorage(
                 url,
                 engine_kwargs=arguments,
                 heartbeat_interval=max(1, int(stale_seconds / 10)),
@@ -89,7 +89,7 @@ class Store:
             )
             self.study = optuna.create_study(
                 study_name=name,
-                storage=storage,
+                storage=self.storage,
                 direction="maximize",
                 load_if_exists=True,
                 sampler=sampler or optuna.samplers.RandomSampler(),
@@ -154,6 +154,8 @@ class Store:
 
     def _do(self, trial: optuna.Trial, do: Callable[[optuna.Trial], float]) -> float:
         trial.set_user_attr("worker", self.worker)
+        # Optuna's thread does so a moment later: a worker killed before it would never be missed by other machines.
+        self.storage.record_heartbeat(trial._trial_id)
         slot = trial.user_attrs.get("slot")
         if slot is None or any(
             other.number < trial.number and other.state in _ALIVE
