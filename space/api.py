@@ -17,7 +17,8 @@ from space.answering import MODEL, N_STEPS, sentence
 from space.serving import Serving
 from trainer.errors import UserError
 
-if TYPE_CHECKING:  # torch comes with it: the page opens first
+if TYPE_CHECKING:  # torch comes with them: the page opens first
+    from space.engine import Engine
     from trainer.attribution.certainty import TokenProbability
 
 
@@ -82,12 +83,7 @@ def add(serving: Serving) -> None:
         article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
         steps = limits.N_STEPS.check(n_steps)
         settings = limits.decoding(num_beams, max_new_tokens, length_penalty)
-        if summary is not None:
-            summary = limits.text(summary, "summary", limits.SUMMARY_CHARACTERS)
-        engine = serving.engine()
-        summary = summary or engine.summarize(article, settings).text
-        if not summary:
-            raise UserError("The model wrote nothing, so there is nothing to explain.")
+        engine, summary = _engine_and_summary(serving, article, summary, settings, so="there is nothing to explain")
         found = engine.explain(article, summary, steps)
         one = found.attribution
         return {
@@ -164,12 +160,9 @@ def add(serving: Serving) -> None:
         article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
         settings = limits.decoding(num_beams, max_new_tokens, length_penalty)
         numbers = {name: limits.numbers(value, name) for name, value in (("words", words), ("sentences", sentences))}
-        if summary is not None:
-            summary = limits.text(summary, "summary", limits.SUMMARY_CHARACTERS)
-        engine = serving.engine()
-        summary = summary or engine.summarize(article, settings).text
-        if not summary:
-            raise UserError("The model wrote nothing, so nothing can become less probable.")
+        engine, summary = _engine_and_summary(
+            serving, article, summary, settings, so="nothing can become less probable"
+        )
         found = engine.without(article, summary, settings, **numbers)
         return {
             "article": found.deletion.article,
@@ -207,3 +200,20 @@ def _in_sentences(endpoint: Callable[..., dict]) -> Callable[..., dict]:
             raise gr.Error(sentence(error), print_exception=False) from error
 
     return call
+
+
+def _engine_and_summary(
+    serving: Serving, article: str, summary: Any, settings: dict[str, int | float], so: str
+) -> tuple["Engine", str]:
+    """The model, and the summary that was given or, where it is None, the model's own.
+
+    Raises:
+        UserError: the summary is no text or too long, or the model wrote none; `so` is what follows from that.
+    """
+    if summary is not None:
+        summary = limits.text(summary, "summary", limits.SUMMARY_CHARACTERS)
+    engine = serving.engine()
+    summary = summary or engine.summarize(article, settings).text
+    if not summary:
+        raise UserError(f"The model wrote nothing, so {so}.")
+    return engine, summary

@@ -146,8 +146,22 @@ def files_of(folder: Path) -> dict[str, Path]:
     return {split: files[0] for split, files in there.items() if files}
 
 
+class _Study:
+    """What studies of every kind are called, and where they lie; `own` are the settings that every kind has."""
+
+    own: Any
+
+    @property
+    def name(self) -> str:
+        return Path(self.own.study).stem
+
+    @property
+    def output_dir(self) -> Path:
+        return (self.own.output_dir or ROOT / "runs" / "studies" / self.name).resolve()
+
+
 @dataclass(frozen=True)
-class TrainingStudy:
+class TrainingStudy(_Study):
     """A study of trainings: its own settings, and those of the base that its trials change.
 
     Attributes:
@@ -159,14 +173,6 @@ class TrainingStudy:
     own: AblationSettings | SweepSettings | TransferSettings
     values: Mapping[str, Any]
     folder: Path
-
-    @property
-    def name(self) -> str:
-        return Path(self.own.study).stem
-
-    @property
-    def output_dir(self) -> Path:
-        return (self.own.output_dir or ROOT / "runs" / "studies" / self.name).resolve()
 
     @property
     def storage(self) -> str:
@@ -260,19 +266,11 @@ class RobustnessSettings(Group):
 
 
 @dataclass(frozen=True)
-class RobustnessStudy:
+class RobustnessStudy(_Study):
     """A study of changed articles: its own settings and the data."""
 
     own: RobustnessSettings
     data: EvalDataSettings
-
-    @property
-    def name(self) -> str:
-        return Path(self.own.study).stem
-
-    @property
-    def output_dir(self) -> Path:
-        return (self.own.output_dir or ROOT / "runs" / "studies" / self.name).resolve()
 
 
 def parse_robustness(argv: Sequence[str]) -> RobustnessStudy:
