@@ -1,5 +1,6 @@
 """What to know of a summary before believing it, in plain words, worst first."""
 
+import re
 from dataclasses import dataclass
 
 from trainer.metrics.copied import CopiedFrom
@@ -9,6 +10,8 @@ from trainer.metrics.words import words_of
 NAMED = 3  # facts that are named one by one
 # Whom these mean stands in the sentence before the one that was taken.
 _POINTS_BACK = ("he", "she", "it", "they", "his", "her", "its", "their", "this", "that", "these", "those")
+# A quotation whose speaker is "he" or "she": “We are safe,” she said.
+_SPEAKER = re.compile(r"""["“'‘`].*["”'’] *(?:(?:said|says|added) )?(he|she|they)\b""", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int
         warnings.append(_not_in_the_article(lacking))
     if cut_at is not None:
         warnings.append(f"The limit of {cut_at} new tokens cut the summary off.")
-    first = next(iter(words_of(summary)), "")
-    if places and first in _POINTS_BACK:
+    if speaker := _SPEAKER.match(summary):
+        warnings.append(f"It is a quotation: who “{speaker[1]}” is stands elsewhere in the article.")
+    elif places and next(iter(words_of(summary)), "") in _POINTS_BACK:
         warnings.append(f"It begins with “{summary.split()[0]}”: whom or what that means is in the sentence before it.")
     if words_unread:
         warnings.append(f"The last {words_unread:,} words of the article were not read.")

@@ -310,7 +310,7 @@ def test_a_model_that_chooses_among_sentences_says_how_it_is_used(tmp_path):
     save_tiny_t5(tmp_path)
     results = write_results(tmp_path)
     record = own(results)
-    chooses = {"choose_from": "sentences", "chosen_by": "choice-v3", "sentence_split": "regex-v1"}
+    chooses = {"choose_from": "sentences", "chosen_by": "choice-v4", "sentence_split": "regex-v1"}
     decoding = {"prefix": "summarize: ", "max_source_length": 448, "batch_size": 8, "max_new_tokens": 80, **chooses}
     at = results.evaluations.index(record)
     results.evaluations[at] = replace(record, decoding=decoding)

@@ -33,6 +33,11 @@ def said(summary: str, cut_at: int | None = None, words_unread: int = 0) -> list
             "She said it had cost £2.4m and four years of work.",
             ["It begins with “She”: whom or what that means is in the sentence before it.", ONE_PLACE],
         ),
+        (
+            "“The bridge cost us four years,” she said.",
+            ["It is a quotation: who “she” is stands elsewhere in the article."],
+        ),
+        ("“Four years of work,” Anna Vell said on Monday, when she opened it.", [ONE_PLACE]),
         ("A bridge is open again.", []),
         ("", []),
     ],

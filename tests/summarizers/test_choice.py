@@ -185,7 +185,7 @@ def test_a_model_told_to_choose_does_so():
     assert {len(found) for found in candidates} == {4}
     chosen = chooser.summarize(SOURCES)
     assert chosen == [best_supported(found, source) for found, source in zip(candidates, SOURCES, strict=True)]
-    assert chooser.decoding()["candidates"] == 4 and chooser.decoding()["chosen_by"] == "choice-v3"
+    assert chooser.decoding()["candidates"] == 4 and chooser.decoding()["chosen_by"] == "choice-v4"
     plain = Seq2SeqSummarizer(model, tokenizer, name="tiny", generation={"candidates": 1})
     assert plain.summarize(SOURCES) == [found[0] for found in candidates]
     assert "candidates" not in plain.decoding() and "chosen_by" not in plain.decoding()

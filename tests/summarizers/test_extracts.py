@@ -28,6 +28,23 @@ def test_whole_sentences(sentence, whole):
 
 
 @pytest.mark.parametrize(
+    ("sentence", "whole"),
+    [
+        ("two boats sank off dover .", True),
+        ('the skipper called it " the worst day of all . "', True),
+        ("# 3m was paid for the two boats .", True),
+        ('" two boats sank off dover , " he said .', False),  # the end of a longer quotation, or a whole one
+        ("' two boats sank off dover .", False),
+        ('he said : " two boats sank off dover .', False),
+        ("he called it ` the worst day of all .", False),
+        ("two boats sank off dover", False),
+    ],
+)
+def test_whole_sentences_of_a_text_without_capitals(sentence, whole):
+    assert is_whole(sentence, capitals=False) is whole
+
+
+@pytest.mark.parametrize(
     ("sentence", "text"),
     [
         ("But the crew is safe.", "The crew is safe."),
@@ -47,11 +64,20 @@ def test_whole_sentences(sentence, whole):
             "The boats sank.",
         ),
         ("Media playback is a term of the trade.", "Media playback is a term of the trade."),
+        ("(CNN) The boats sank.", "The boats sank."),
+        ("( cnn ) -- the boats sank .", "The boats sank ."),
+        ("DOVER, England (Reuters) - Two boats sank.", "Two boats sank."),
+        ("Reporters (Reuters) saw the boats sink.", "Reporters saw the boats sink."),
         ("iPhones sold well in Dover.", "iPhones sold well in Dover."),
     ],
 )
 def test_what_is_taken_off(sentence, text):
     assert tidied(sentence) == text
+
+
+def test_a_text_without_capitals_has_whole_sentences_too():
+    article = "( cnn ) two boats sank off dover . ' they were old , ' he said . but the iPhone of the skipper is dry ."
+    assert extracts(article) == ["Two boats sank off dover .", "but the iPhone of the skipper is dry ."]
 
 
 def test_each_once_in_order_and_whole_ones_only():

@@ -19,7 +19,7 @@ from trainer.summarizers.base import Summary
 from trainer.summarizers.extractive import TextRank
 from trainer.summarizers.leads import LeadTest
 
-CHOICE = "choice-v3"  # what records call this choice
+CHOICE = "choice-v4"  # what records call this choice
 # `python -m trainer.pretraining.choice` writes it, with how its numbers were made.
 FITTED = Path(__file__).with_name("choice.json")
 
