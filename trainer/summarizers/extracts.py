@@ -32,8 +32,8 @@ _LABEL = re.compile(r"[•·*–—-] ?(?=\w)")
 def extracts(text: str) -> list[str]:
     """The sentences of `text` that could be its summary, tidied, in order, each once.
 
-    Those are whole sentences (`is_whole`). Where there is none, every sentence that ends with a stop, and where there is
-    none of these either, every sentence.
+    Those are whole sentences (`is_whole`). Where there is none, every sentence that ends with a stop, and where there
+    is none of these either, every sentence.
 
     >>> extracts('Image: AP\\nTwo boats sank (both were old) off Dover. But the crew is safe and well. "Yes.')
     ['Two boats sank off Dover.', 'The crew is safe and well.']
