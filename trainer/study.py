@@ -15,8 +15,11 @@ from trainer.runtime.console import steady_output
 from trainer.settings.base import check_known
 from trainer.settings.studies import (
     AblationSettings,
+    AttentionSettings,
+    FaithfulnessSettings,
     SweepSettings,
     TransferSettings,
+    parse_explanation_study,
     parse_robustness,
     parse_training_study,
 )
@@ -26,14 +29,18 @@ PARSERS = {
     "sweep": partial(parse_training_study, kind=SweepSettings),
     "transfer": partial(parse_training_study, kind=TransferSettings),
     "robustness": parse_robustness,
+    "faithfulness": partial(parse_explanation_study, kind=FaithfulnessSettings),
+    "attention": partial(parse_explanation_study, kind=AttentionSettings),
 }
 
 USAGE = """usage: python trainer/study.py KIND [--study NAME|FILE] [--flag value ...]
 
-  ablate      a base, and the same with one thing changed, several seeds each
-  sweep       combinations of settings: the best on the validation pairs, and by how much
-  transfer    trained on each of several data sets, tested on all
-  robustness  summarisers on noisy and biased articles: what ROUGE loses, what planted falsehood comes through
+  ablate        a base, and the same with one thing changed, several seeds each
+  sweep         combinations of settings: the best on the validation pairs, and by how much
+  transfer      trained on each of several data sets, tested on all
+  robustness    summarisers on noisy and biased articles: what ROUGE loses, what planted falsehood comes through
+  faithfulness  attribution methods: which of them says what the model does, and at what cost
+  attention     where a model looks: by position, first sentence, names, numbers, function words
 
 python trainer/study.py KIND --help lists the settings of each."""
 
@@ -44,12 +51,22 @@ def study(kind: str, argv: list[str]) -> None:
     # Imported here, so that --help and a mistyped flag are answered before torch has been loaded.
     from trainer.runtime.processes import Processes
     from trainer.studies.ablation import ablate
+    from trainer.studies.attention import attention
+    from trainer.studies.faithfulness import faithfulness
     from trainer.studies.robustness import robustness
     from trainer.studies.sweep import sweep
     from trainer.studies.transfer import transfer
 
     say = Processes.join().say
-    found = {"ablate": ablate, "sweep": sweep, "transfer": transfer, "robustness": robustness}[kind](settings, say)
+    studies = {
+        "ablate": ablate,
+        "sweep": sweep,
+        "transfer": transfer,
+        "robustness": robustness,
+        "faithfulness": faithfulness,
+        "attention": attention,
+    }
+    found = studies[kind](settings, say)
     say(f"\n{found.text}\n\nRecords, table and plot are in {settings.output_dir}.")
 
 

@@ -128,7 +128,7 @@ def test_faithfulness_of_every_method(tiny, pair):
     counting = Pair.read(
         CountingPasses(tiny[0]), tiny[1], pair.article, pair.summary, prefix=PREFIX, max_source_length=1024
     )
-    found = faithfulness_of(counting, orders=2)
+    found = list(faithfulness_of(counting, orders=2))
     assert [one.method for one in found] == list(METHODS)
     by_name = {one.method: one for one in found}
     ours = by_name["integrated_gradients"]
@@ -144,6 +144,6 @@ def test_faithfulness_of_every_method(tiny, pair):
 
 def test_faithfulness_with_the_check(tiny):
     counting = Pair.read(CountingPasses(tiny[0]), tiny[1], "One. Two three.", "b", prefix=PREFIX, max_source_length=99)
-    (found,) = faithfulness_of(counting, ["saliency"], sanity=True, orders=1)
+    (found,) = faithfulness_of(counting, {"saliency": {}}, sanity=True, orders=1)
     assert found.sanity.keys() == {"decoder", "encoder", "embeddings"}
     assert found.fall_without_words.keys() == {1} and found.fall_without_sentences.keys() == {1}

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from trainer.attribution.folding import fold_to
 from trainer.attribution.matrix import Pair
 from trainer.attribution.passes import Passes
 from trainer.attribution.proof import Proof, rank_correlation, sanity_check
-from trainer.attribution.registry import METHODS, method
+from trainer.attribution.registry import METHODS, Method, method
 
 TOP_WORDS = (1, 5)
 TOP_SENTENCES = (1, 3)
@@ -65,6 +65,7 @@ class Faithfulness:
         completeness_error, converged, n_steps: for methods whose scores add up, else None.
         sanity: rank correlation with the scores of shuffled models (`proof.sanity_check`); None if not asked for.
         seconds: of the method alone.
+        sanity_seconds: of the check with shuffled models; None if not asked for.
         forward_passes, backward_passes: that it made.
     """
 
@@ -84,6 +85,7 @@ class Faithfulness:
     n_steps: int | None
     sanity: dict[str, float] | None
     seconds: float
+    sanity_seconds: float | None
     forward_passes: int
     backward_passes: int
 
@@ -99,35 +101,43 @@ class Faithfulness:
 
 
 def faithfulness_of(
-    pair: Pair, methods: Sequence[str] = tuple(METHODS), *, sanity: bool = False, orders: int = 20, seed: int = 0
-) -> list[Faithfulness]:
-    """Measures `methods` on one article and summary. Random orders and ablations are the same for all of them.
+    pair: Pair,
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    sanity: bool = False,
+    orders: int = 20,
+    ablations: int = ABLATIONS,
+    seed: int = 0,
+) -> Iterator[Faithfulness]:
+    """Measures methods on one article and summary. Random orders and ablations are the same for all of them.
 
     Args:
         pair: its passes must be `CountingPasses`.
-        methods: names of the registry.
-        sanity: whether to make the check with shuffled weights, which runs each method three times more.
+        methods: names of the registry, each with its settings; left out: every method as it is.
+        sanity: whether to make the check with shuffled weights, which runs each method four times more.
         orders: random orders for the curves.
-        seed: of orders, of ablations and of methods that draw at random.
+        ablations: random halves of the sentences for `lds`.
+        seed: of the orders and the ablations. Methods that draw have a seed among their settings.
     """
     proof = Proof(pair, orders=orders, seed=seed)
     sentences = Ablations(pair, "sentences")
-    kept = np.random.default_rng(seed).random((ABLATIONS, len(sentences))) < 0.5
+    # A generator of their own: surrogates must not be judged by the very choices that they were fitted to.
+    kept = np.random.default_rng([seed, 1]).random((ablations, len(sentences))) < 0.5
     actual = logits(np.array([sentences.log_probs(row).sum() for row in kept]))
-    return [_measured(name, pair, proof, sentences, kept, actual, sanity, seed) for name in methods]
+    for name, settings in ({name: {} for name in METHODS} if methods is None else methods).items():
+        yield _measured(name, method(name, **settings), pair, proof, sentences, kept, actual, seed if sanity else None)
 
 
 def _measured(
     name: str,
+    how: Method,
     pair: Pair,
     proof: Proof,
     sentences: Ablations,
     kept: np.ndarray,
     actual: np.ndarray,
-    sanity: bool,
-    seed: int,
+    sanity_seed: int | None,
 ) -> Faithfulness:
-    how = method(name)
     passes = pair.passes
     before, start = (passes.forward, passes.backward), time.perf_counter()
     matrix = how.attribute(pair, pair.whole)
@@ -138,6 +148,8 @@ def _measured(
     counts = [count for count in TOP_WORDS if count <= len(proof.words)]
     necessities = {count: proof.necessity(scores, count) for count in counts}
     complete = matrix.baseline_log_probs is not None
+    start = time.perf_counter()
+    sanity = None if sanity_seed is None else sanity_check(pair, how, pair.whole, sanity_seed)
     return Faithfulness(
         method=name,
         deletion_area=deletion.area,
@@ -153,8 +165,9 @@ def _measured(
         completeness_error=float(matrix.completeness_errors[0]) if complete else None,
         converged=bool(matrix.converged[0]) if complete else None,
         n_steps=int(matrix.n_steps[0]) if matrix.n_steps is not None else None,
-        sanity=sanity_check(pair, how, pair.whole, seed) if sanity else None,
+        sanity=sanity,
         seconds=seconds,
+        sanity_seconds=None if sanity is None else time.perf_counter() - start,
         forward_passes=made[0],
         backward_passes=made[1],
     )

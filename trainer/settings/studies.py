@@ -292,3 +292,89 @@ def parse_robustness(argv: Sequence[str]) -> RobustnessStudy:
         ),
     )
     return RobustnessStudy(*parser.parse(argv))
+
+
+@group
+class ExplanationSettings(Group):
+    """Whose summaries are explained, and where what was measured is kept."""
+
+    model: str = setting("space/starter", metavar="MODEL", place=True)
+    """A T5 whose own summaries are explained: user/model, user/model@revision or a folder."""
+    max_source_length: int | None = setting(None, metavar="TOKENS", ge=16)
+    """Tokens of an article that are read, prefix and end mark included; left out: as many as the model reads."""
+    seed: int = setting(0, ge=0, le=2**32 - 1)
+    """Seed of random orders, and of methods that draw."""
+    output_dir: File | None = setting(None, metavar="FOLDER", recipe=False)
+    """Folder for measurements, record, table, plot and findings; left out: runs/studies/<study>."""
+    report_only: bool = setting(False, recipe=False)
+    """Measure nothing: write the files from the articles that are done."""
+
+
+@group
+class FaithfulnessSettings(ExplanationSettings):
+    """Which methods are measured, and how often the model is asked again (dictionaries: in the study's file only)."""
+
+    study: str = setting("faithfulness", metavar="NAME|FILE", place=True, recipe=False)
+    """Name in trainer/recipes/studies or a YAML file."""
+    methods: dict[str, dict[str, Any]] = setting(dict)
+    """Method of trainer/attribution/registry.py → its settings (study's file only); left out: every method."""
+    first_articles: dict[str, int] = setting(dict)
+    """Method → how many articles it is measured on, the first ones (study's file only); left out: on all."""
+    orders: int = setting(5, metavar="ORDERS", ge=1)
+    """Random orders of the words beside each method's own."""
+    ablations: int = setting(32, metavar="CHOICES", ge=4)
+    """Random halves of the sentences whose log-probability the scores must predict."""
+    sanity_articles: int = setting(20, metavar="ARTICLES", ge=0)
+    """Articles on which every method is run with shuffled weights too, the first ones."""
+    affordable_seconds: float = setting(3.0, metavar="SECONDS", gt=0)
+    """A method is affordable whose median time for an article is at most this."""
+
+
+@group
+class AttentionSettings(ExplanationSettings):
+    """What attention and gradients are measured on."""
+
+    study: str = setting("attention", metavar="NAME|FILE", place=True, recipe=False)
+    """Name in trainer/recipes/studies or a YAML file."""
+    least_articles: int = setting(10, metavar="ARTICLES", ge=1)
+    """A word is listed that stands in at least so many articles."""
+
+
+@dataclass(frozen=True)
+class ExplanationStudy(_Study):
+    """A study of explanations: its own settings and the data."""
+
+    own: FaithfulnessSettings | AttentionSettings
+    data: EvalDataSettings
+
+
+def parse_explanation_study(argv: Sequence[str], kind: type[ExplanationSettings]) -> ExplanationStudy:
+    """The study that a command line asks for.
+
+    Raises:
+        UserError: an unknown name, a value that can't be read or makes no sense, no such file.
+    """
+    verb, about = {
+        FaithfulnessSettings: (
+            "faithfulness",
+            "Explains a model's own summaries by every attribution method and asks the model again without the words\n"
+            "and sentences that each calls important: which method says what the model does, and at what cost.",
+        ),
+        AttentionSettings: (
+            "attention",
+            "Says where a model looks while it writes: attention weights and integrated gradients by position in the\n"
+            "article, first sentence, names, numbers and function words.",
+        ),
+    }[kind]
+    parser = SettingsParser(
+        [kind, EvalDataSettings],
+        STUDIES,
+        named_by="study",
+        prog=f"study.py {verb}",
+        usage=f"python trainer/study.py {verb} --test_file FILE [--study NAME|FILE] [--flag value ...]",
+        description=(
+            f"{about}\nKilled at any moment, the same command goes on with the next article.\n"
+            "Defaults stand in [brackets]."
+        ),
+    )
+    return ExplanationStudy(*parser.parse(argv))

@@ -43,6 +43,79 @@ def differences_drawing(
     return standalone(picture("differences", draw))
 
 
+def faithfulness_drawing(methods: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
+    """SVG: a row for each method, a panel for each measure of faithfulness with its interval, and one for the seconds.
+
+    Args:
+        methods: records of `trainer.studies.faithfulness`, the best first.
+        titles: measure → title; the titles' units follow a comma.
+    """
+
+    def draw() -> Drawing:
+        figure = Drawing(figsize=(WIDTH, 0.9 + 0.3 * len(methods)))
+        panels = figure.subplots(1, len(titles) + 1, sharey=True)
+        figure.subplots_adjust(wspace=0.15)
+        for panel, (name, title) in zip(panels, titles.items(), strict=False):
+            for place, one in enumerate(methods):
+                if one[name]:
+                    color = SERIES[0] if one["affordable"] else SERIES[5]
+                    panel.plot([one[name]["low"], one[name]["high"]], [place, place], color=color, linewidth=1.8)
+                    panel.plot(one[name]["value"], place, "o", color=color, markersize=5, markeredgewidth=0)
+            panel.axvline(0, color=SOFT, linewidth=1)
+            panel.set_title("\n".join(textwrap.wrap(title.replace(" nats", "\nnats"), 18)), fontsize=8.5)
+        panels[-1].plot([one["seconds"]["median"] for one in methods], range(len(methods)), "o", color=SERIES[1])
+        panels[-1].set_xscale("log")
+        panels[-1].set_title("seconds,\none article", fontsize=8.5)
+        for panel in panels:
+            panel.grid(axis="x")
+            panel.tick_params(axis="x", labelsize=8)
+        panels[0].set_yticks(range(len(methods)), [one["method"].replace("_", " ") for one in methods])
+        panels[0].set_ylim(len(methods) - 0.5, -0.5)
+        figure.text(0.13, 0.0, "grey: slow; more to the right is more faithful", color=SOFT, va="top")
+        return figure
+
+    return standalone(picture("faithfulness", draw))
+
+
+def attention_drawing(
+    tenths: Mapping[str, Sequence[Mapping[str, Any]]], ratios: Mapping[str, Mapping[str, Any]], titles: Sequence[str]
+) -> str:
+    """SVG: how shares lie over the article's tenths, and how many times its share of the words each kind of word gets.
+
+    Args:
+        tenths: what gives the shares → its ten records (share of the whole, in [0, 1], with interval).
+        ratios: what gives the shares → kind of word → times its share of the words.
+        titles: of the kinds, in order.
+    """
+
+    def draw() -> Drawing:
+        figure = Drawing(figsize=(WIDTH, 3.4))
+        left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
+        figure.subplots_adjust(wspace=0.45)
+        for number, (name, records) in enumerate(tenths.items()):
+            color, places = SERIES[number], np.arange(1, 11)
+            left.plot(places, [100 * one["value"] for one in records], "o-", color=color, markersize=4, label=name)
+            low, high = ([100 * one[end] for one in records] for end in ("low", "high"))
+            left.fill_between(places, low, high, color=color, alpha=0.15, linewidth=0)
+            for place, kind in enumerate(titles):
+                if kind in ratios[name]:
+                    right.plot(ratios[name][kind], place + 0.15 * (number - 0.5), "o", color=color, markersize=6)
+        left.set_xticks(range(1, 11))
+        left.set_ylim(bottom=0)
+        left.set_xlabel("tenth of the article")
+        left.set_title("% of what all words get")
+        left.legend(fontsize=8.5)
+        right.axvline(1, color=SOFT, linewidth=1)
+        right.set_yticks(range(len(titles)), titles)
+        right.set_ylim(len(titles) - 0.5, -0.5)
+        right.set_title("times the share of the words")
+        for panel in (left, right):
+            panel.grid(axis="both" if panel is left else "x")
+        return figure
+
+    return standalone(picture("attention", draw))
+
+
 def sweep_drawing(
     points: Sequence[Mapping[str, Any]], space: Mapping[str, Any], importance: Mapping[str, float], title: str
 ) -> str:
