@@ -348,3 +348,39 @@ def test_the_smoke_pairs(tiny):
         assert 15 <= len(example.target.split()) <= 28
         assert "\n" in example.source and example.target not in example.source
     assert len({example.target.split()[0] for example in examples}) > 15
+
+
+class TestSeveralSets:
+    def data(self, tmp_path, **more):
+        files = {"train_file": jsonl(tmp_path / "a.jsonl", FERRY), "validation_file": tmp_path / "v.jsonl"}
+        jsonl(tmp_path / "b.jsonl", MILL, FERRY)
+        return DataSettings(**files, other_train_files=f"{tmp_path / 'b.jsonl'}", **more)
+
+    def test_the_other_pairs_stand_behind_the_first(self, tmp_path):
+        split = load_split(self.data(tmp_path), "train")
+        assert split.sizes == (1, 2)
+        name = f"{tmp_path.name}/b.jsonl"
+        assert [pair.id for pair in split.examples] == ["a1", f"{name}:a2", f"{name}:a1"]
+        assert [pair.target for pair in split.examples][1:] == ["A mill is on fire.", "A ferry has sunk."]
+        assert split.dataset == f"{tmp_path.name}/a.jsonl + {name}" and split.notes() == []
+        alone = load_split(self.data(tmp_path, sampling_temperature=0.0), "train")
+        assert alone.sizes == () and len(alone) == 1 and alone.fingerprint != split.fingerprint
+        assert load_split(self.data(tmp_path, max_train_samples=1), "train").sizes == (1, 1)
+
+    def test_prefixes_and_mistakes(self, tmp_path):
+        file = tmp_path / "b.jsonl"
+        assert self.data(tmp_path, other_prefixes=["tldr: "]).mixed == [(file, "tldr: ")]
+        assert self.data(tmp_path).mixed == [(file, "summarize: ")]
+        assert self.data(tmp_path, sampling_temperature=0.0).mixed == []
+        with pytest.raises(UserError, match="--other_prefixes has 2 texts, and --other_train_files 1 files"):
+            self.data(tmp_path, other_prefixes=["a", "b"])
+        with pytest.raises(UserError, match="--sampling_temperature is given without --other_train_files"):
+            DataSettings(sampling_temperature=2.0)
+        with pytest.raises(UserError, match=r"--other_train_files names b\.txt: it must end in"):
+            DataSettings(other_train_files="b.txt")
+        with pytest.raises(UserError, match="--ranked_sentences learns from one set"):
+            self.data(tmp_path, ranked_sentences=3)
+        data = self.data(tmp_path)
+        file.unlink()
+        with pytest.raises(UserError, match=r"--other_train_files is .*b\.jsonl: there is no such file"):
+            load_split(data, "train")

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
 from trainer.data.load import load_split
-from trainer.data.sampling import LengthGroupedSampler, ShuffledSampler
+from trainer.data.sampling import LengthGroupedSampler, MixedSampler, ShuffledSampler, shares_of_draws
 from trainer.data.tokens import tokenize
 from trainer.settings.groups import DataSettings
 
@@ -124,3 +124,30 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     sampler.set_epoch(1)
     assert list(sampler) != first
     assert list(ShuffledSampler(20, 4)) == list(sampler), "seed + epoch"
+
+
+class TestMixedSampler:
+    def test_shares_by_hand(self):
+        assert shares_of_draws([80, 20], 1) == [80, 20]
+        assert shares_of_draws([80, 20], 2) == [67, 33]  # √80 : √20 is 2 : 1
+        assert shares_of_draws([80, 20], 1e6) == [50, 50]
+        assert shares_of_draws([27, 8, 1], 3) == [18, 12, 6]  # 3 : 2 : 1
+        assert shares_of_draws([1000, 1], 0.5) == [1001, 0]  # 10⁶ : 1
+
+    def test_an_epoch_draws_its_shares_and_passes_over_each_set_evenly(self):
+        sampler = MixedSampler([80, 20], 2, seed=3)
+        drawn = list(sampler)
+        counts = np.bincount(drawn, minlength=100)
+        assert len(drawn) == len(sampler) == 100 and counts[:80].sum() == 67
+        assert set(counts[:80]) == {0, 1} and set(counts[80:]) == {1, 2}
+        assert sorted(drawn[:50]) != sorted(drawn[50:]) and max(drawn[:50]) >= 80  # mixed, not one set after the other
+        assert sorted(MixedSampler([5, 3], 1, seed=0)) == list(range(8))
+
+    def test_the_order_is_drawn_from_seed_and_epoch_alone(self):
+        sampler = MixedSampler([8, 4], 2, seed=3)
+        first = list(sampler)
+        torch.manual_seed(99)
+        assert list(sampler) == first
+        sampler.set_epoch(1)
+        assert list(sampler) != first
+        assert list(MixedSampler([8, 4], 2, seed=4)) == list(sampler)  # seed + epoch, as all samplers here

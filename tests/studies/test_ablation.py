@@ -8,8 +8,8 @@ import pytest
 
 from trainer import study as command
 from trainer.errors import UserError
-from trainer.settings.studies import STUDIES, AblationSettings, parse_training_study
-from trainer.studies.ablation import comparisons, findings
+from trainer.settings.studies import AblationSettings, parse_training_study
+from trainer.studies.ablation import comparisons, findings, learns_other_pairs
 
 LINES = """recipe: smoke
 max_steps: 1
@@ -19,6 +19,7 @@ max_source_length: 24
 max_target_length: 8
 max_test_samples: 3
 max_validation_samples: 2
+test_noise: lost_case:1
 changes: {frozen encoder: {freeze: encoder}}
 """
 
@@ -40,11 +41,16 @@ def test_a_study_is_run_resumed_and_grows(tmp_path, capsys):
     for one in record["trials"]:
         assert one["state"] == "done" and one["data"]["n"] == len(one["scores"]["rouge1_fmeasure"]) == 3
         assert one["training"]["steps"] == 1 and one["commit"]
+        noisy = one["elsewhere"]["lost case, 1"]
+        assert len(noisy["scores"]["rouge1_fmeasure"]) == 3
+        assert noisy["data"]["fingerprint"] != one["data"]["fingerprint"]
     # The same seed starts from the same weights; what is frozen is not what is trained.
     losses = {(one["change"], one["seed"]): one["training"]["first_loss"] for one in record["trials"]}
     assert losses["frozen encoder", 1] == pytest.approx(losses["base", 1], rel=1e-5)
     assert losses["base", 2] != pytest.approx(losses["base", 1], rel=1e-5)
     assert [one["change"] for one in record["comparisons"]] == ["frozen encoder"]
+    assert record["comparisons"][0]["lost case, 1"]["p_holm"] <= 1
+    assert "Δ ROUGE-1 (lost case, 1)" in (tmp_path / "study.md").read_text()
     assert (tmp_path / "study.svg").read_text().startswith("<svg")
     assert record["findings"] in (tmp_path / "study.md").read_text() and record["findings"] in second
     assert not any((tmp_path / "trials").iterdir())  # models are not kept
@@ -113,9 +119,12 @@ def test_a_change_without_a_base_of_its_seed_is_not_compared():
     assert comparisons([trial("base", 1, [0.1, 0.2], 3.0), trial("no prefix", 2, [0.1, 0.2], 3.0)]) == []
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in STUDIES.glob("*ablation.yaml")))
-def test_shipped_ablations_are_valid(name):
-    study = parse_training_study(["--study", name], AblationSettings)
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [("ablation", []), ("smoke-ablation", []), ("robust-training", ["--other_train_files", "other.jsonl"])],
+)
+def test_shipped_ablations_are_valid(name, flags):
+    study = parse_training_study(["--study", name, *flags], AblationSettings)
     for change, settings in study.own.changes.items():
         changed = study.settings(settings, 1, study.output_dir)
         assert changed.to_dict() != study.settings({}, 1, study.output_dir).to_dict(), change
@@ -135,6 +144,15 @@ def test_a_wrong_file_is_told_before_anything_is_loaded(tmp_path, lines, sentenc
     (tmp_path / "wrong.yaml").write_text(lines)
     with pytest.raises(UserError, match=sentence):
         parse_training_study(["--study", str(tmp_path / "wrong.yaml")], AblationSettings)
+
+
+def test_a_change_that_reads_other_pairs_is_seen():
+    flags = ["--study", "robust-training", "--other_train_files", "other.jsonl"]
+    study = parse_training_study(flags, AblationSettings)
+    data = {change: study.settings(over, 1, study.output_dir).data for change, over in study.own.changes.items()}
+    base = study.settings({}, 1, study.output_dir).data
+    assert [change for change, one in data.items() if learns_other_pairs(one, base)] == ["a second task"]
+    assert learns_other_pairs(study.settings({"max_train_samples": 5}, 1, study.output_dir).data, base)
 
 
 def test_a_wrong_change_is_told_before_the_first_trial(tmp_path, capsys):

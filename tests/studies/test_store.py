@@ -152,3 +152,13 @@ def test_a_database_that_is_none_is_one_sentence(tmp_path):
     (tmp_path / "study.db").write_text("not a database, and long enough to be taken for one" * 40)
     with pytest.raises(UserError, match="--storage can't be used: DatabaseError"):
         store_in(tmp_path)
+
+
+def test_a_study_of_a_version_that_lacked_a_setting_goes_on(tmp_path):
+    store = store_in(tmp_path)
+    old = {"base": {"model": {"freeze": None}}}
+    store.plan([], old)
+    usual = {"base": {"model": {"rank": None}, "robust": {"noise": None}}}
+    store.plan([], {"base": {"model": {"freeze": None, "rank": None}, "robust": {"noise": None}}}, usual=usual)
+    with pytest.raises(UserError, match="noise: None -> typos"):
+        store.plan([], {"base": {"model": {"freeze": None}, "robust": {"noise": "typos:1"}}}, usual=usual)

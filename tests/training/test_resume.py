@@ -30,8 +30,9 @@ from trainer.training.checkpoints import MANIFEST, TrainingRun, checkpoints, is_
 
 TRAIN = ROOT / "trainer" / "train.py"
 RECORD = ROOT / "trainer" / "records" / "kills.json"
-# All that could make a resumed run another one: dropout, an order that is drawn, accumulation, a schedule, evaluations
-# and checkpoints at steps that are no multiples of one another, an epoch that ends in a smaller step.
+# All that could make a resumed run another one: dropout, an order, noise and moves that are drawn, accumulation, a
+# schedule, evaluations and checkpoints at steps that are no multiples of one another, an epoch that ends in a smaller
+# step.
 RUN = ["--recipe", "smoke", "--max_source_length", "64", "--max_target_length", "24", "--max_new_tokens", "12"]
 RUN += [
     "--num_train_epochs",
@@ -112,8 +113,10 @@ def assert_same_run(one: Path, two: Path) -> None:
 def unbroken(request, config, tmp_path_factory) -> tuple[list[str], Path]:
     """(the command without its folder, the folder of a run that nobody disturbed)."""
     argv = [*RUN, "--from_scratch", str(config)]
-    if request.param == "grouped":
-        argv += ["--group_by_length", "--optimizer", "adafactor", "--early_stopping_patience", "9"]
+    if request.param == "shuffled":
+        argv += ["--noise", "typos:0.2,dropped_words:0.2", "--adversarial", "freelb", "--adversarial_steps", "2"]
+    else:
+        argv += ["--r_drop", "0.5", "--group_by_length", "--optimizer", "adafactor", "--early_stopping_patience", "9"]
     folder = tmp_path_factory.mktemp(request.param) / "unbroken"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,12 +5,13 @@
 Every row passes the same checks (trainer/data/checks.py), wherever it came from.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.checks import Keep, Prepare, collect_examples, needed_columns, unknown_name
 from trainer.data.hub_datasets import check_name, find_dataset
 from trainer.data.rows import read_rows
-from trainer.data.splits import Split, SplitName
+from trainer.data.splits import Split, SplitName, joined
 from trainer.errors import UserError
 from trainer.hub.explain import explain
 from trainer.hub.patience import Say, retry
@@ -29,7 +30,8 @@ def load_split(
 
     With max_*_samples the first N usable rows in the order of the file are taken, and reading stops there.
     That is what others get with the same number and no seed; where a file is sorted by subject or date it is
-    no fair sample of it. `say` is told of waits for the Hub.
+    no fair sample of it. `say` is told of waits for the Hub. The training split holds the pairs of
+    `data.other_train_files` behind its own, the first N of each.
 
     Args:
         keep: what the examples are appended to and what `Split.examples` then is: a sequence that keeps them on the
@@ -40,6 +42,14 @@ def load_split(
         UserError: no such file, data set, revision, split or column, with what there is; the first bad row,
             with its file, line and reason, unless `data.skip_bad_rows`; no usable row at all.
     """
+    if split == "train" and (others := getattr(data, "mixed", [])):
+        alone = replace(data, other_train_files=None, other_prefixes=None, sampling_temperature=None)
+        own = load_split(alone, split, say, prepare=prepare)
+        limit = data.max_train_samples
+        read = [
+            _local_split(path, data, split, limit, option="other_train_files", prepare=prepare) for path, _ in others
+        ]
+        return joined([own, *read])
     limit = getattr(data, f"max_{split}_samples")
     if data.train_file or data.validation_file or data.test_file:
         path = getattr(data, f"{split}_file")
@@ -53,9 +63,15 @@ def load_split(
 
 
 def _local_split(
-    path: Path, data: DataSettings, split: SplitName, limit: int | None, keep: Keep = None, prepare: Prepare = None
+    path: Path,
+    data: DataSettings,
+    split: SplitName,
+    limit: int | None,
+    keep: Keep = None,
+    prepare: Prepare = None,
+    option: str | None = None,
 ) -> Split:
-    option = f"--{split}_file"
+    option = f"--{option or f'{split}_file'}"
     if not path.exists():
         raise UserError(f"{option} is {path}: there is no such file.")
     if path.is_dir():

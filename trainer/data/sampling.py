@@ -73,6 +73,49 @@ class ShuffledSampler(torch.utils.data.Sampler[int]):
         return iter(torch.randperm(self.n, generator=draw).tolist())
 
 
+class MixedSampler(torch.utils.data.Sampler[int]):
+    """An epoch's draws from several data sets, mixed; as many draws as there are pairs in all.
+
+    A set of n pairs has a share of the draws in proportion to n^(1/T) (temperature sampling; Raffel et al. 2020,
+    section 3.5.2): with T = 1 each pair comes once. Within a set no pair comes again before all others have come as
+    often. The order is drawn from `seed` + epoch alone.
+
+    Args:
+        sizes: pairs of each set, which lie one behind the other.
+        temperature: T, over 0.
+    """
+
+    def __init__(self, sizes: Sequence[int], temperature: float, seed: int):
+        self.sizes, self.seed, self.epoch = list(sizes), seed, 0
+        self.draws = shares_of_draws(self.sizes, temperature)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def __iter__(self) -> Iterator[int]:
+        draw = torch.Generator().manual_seed(self.seed + self.epoch)
+        parts, start = [], 0
+        for size, draws in zip(self.sizes, self.draws, strict=True):
+            passes = [torch.randperm(size, generator=draw) for _ in range(-(-draws // size))]
+            parts += [start + torch.cat(passes)[:draws]] if passes else []
+            start += size
+        drawn = torch.cat(parts)
+        return iter(drawn[torch.randperm(len(drawn), generator=draw)].tolist())
+
+
+def shares_of_draws(sizes: Sequence[int], temperature: float) -> list[int]:
+    """How many of `sum(sizes)` draws each set gets; what rounding down leaves goes to the largest remainders."""
+    wanted = np.array(sizes, dtype=np.float64) ** (1 / temperature)
+    wanted *= sum(sizes) / wanted.sum()
+    draws = np.floor(wanted + 1e-9).astype(int)
+    for place in np.argsort(draws - wanted, kind="stable")[: sum(sizes) - draws.sum()]:
+        draws[place] += 1
+    return draws.tolist()
+
+
 class EvenSampler(torch.utils.data.Sampler[int]):
     """Another sampler's order, filled up with `BLANK` to a multiple of `multiple`.
 

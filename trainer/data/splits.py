@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 SplitName = Literal["train", "validation", "test"]
@@ -50,6 +50,7 @@ class Split:
         skipped: the rows that were left out as bad, all of them, in order.
         rows_read: usable and bad rows up to the last one that was needed.
         remarks: what happened on the way that a reader of the results should know, as sentences.
+        sizes: pairs of each data set in turn, where several are learnt together.
         fingerprint: first 16 hex digits of the SHA-256 over all ids and texts.
     """
 
@@ -61,6 +62,7 @@ class Split:
     skipped: list[BadRow] = field(default_factory=list, repr=False)
     rows_read: int = 0
     remarks: list[str] = field(default_factory=list)
+    sizes: tuple[int, ...] = ()
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +86,23 @@ class Split:
             ids = "1 id occurs" if len(repeated) == 1 else f"{len(repeated):,} ids occur"
             lines.append(f"{self.dataset}: {ids} more than once in {self.name}, such as {repeated[0]!r}.")
         return lines
+
+
+def joined(splits: Sequence[Split]) -> Split:
+    """One split of the pairs of several, in turn; ids of all but the first are `folder/file:id`."""
+    first, *others = splits
+    examples = list(first.examples)
+    for split in others:
+        examples += [replace(example, id=f"{split.dataset}:{example.id}") for example in split.examples]
+    return replace(
+        first,
+        examples=examples,
+        dataset=" + ".join(split.dataset for split in splits),
+        skipped=[row for split in splits for row in split.skipped],
+        rows_read=sum(split.rows_read for split in splits),
+        remarks=[remark for split in splits for remark in split.remarks],
+        sizes=tuple(len(split) for split in splits),
+    )
 
 
 def fingerprint(examples: Iterable[Example]) -> str:

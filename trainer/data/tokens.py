@@ -94,6 +94,24 @@ def tokenize(
     )
 
 
+class JoinedDataset(torch.utils.data.ConcatDataset):
+    """Several `SummarizationDataset`s, each with a prefix of its own, as one."""
+
+    datasets: list[SummarizationDataset]
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        return np.concatenate([part.source_lengths for part in self.datasets])
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        return np.concatenate([part.target_lengths for part in self.datasets])
+
+    def notes(self) -> list[str]:
+        """How much was cut off of each, as sentences."""
+        return [note for part in self.datasets for note in part.notes()]
+
+
 class _Ragged:
     """Many lists of ids in one array: as Python lists they would take ten times the memory."""
 

@@ -13,7 +13,7 @@ import yaml
 from trainer.errors import UserError
 from trainer.runtime.files import table_kind
 from trainer.settings.base import check_known, slug
-from trainer.settings.machine import File, Group, Precision, Text, group, listed, setting
+from trainer.settings.machine import File, Group, Precision, Text, expanded, group, listed, setting
 
 PARTS = ("encoder", "decoder", "embeddings")  # of a T5, that can be kept from learning
 
@@ -36,6 +36,13 @@ class DataSettings(Group):
     """Local pairs on which the best checkpoint is chosen; needed with --train_file."""
     test_file: File | None = setting(None, harmless=True)
     """Local pairs for the final scores; without it they are taken on --validation_file."""
+    other_train_files: Text | None = setting(None, metavar="FILE,FILE,…", place=True)
+    """Further training pairs for other tasks or of other kinds, learnt beside the first ones."""
+    other_prefixes: list[str] | None = setting(None, metavar="TEXT")
+    """What is put before the articles of --other_train_files, a text each; --prefix where left out."""
+    sampling_temperature: float | None = setting(None, metavar="T", ge=0)
+    """How often each set is drawn: in proportion to its size to the power 1/T (Raffel et al. 2020, section 3.5.2). 1,
+    and left out: each pair once an epoch; the higher, the more alike; 0: the other sets are left out."""
     source_column: Text = "document"
     """Column that holds the article."""
     target_column: Text = "summary"
@@ -85,6 +92,32 @@ class DataSettings(Group):
             path = getattr(self, name)
             if path is not None and table_kind(path) is None:
                 raise UserError(f"--{name} is {path}: it must end in .jsonl, .csv or .parquet.")
+        self._check_others()
+
+    def _check_others(self) -> None:
+        others = [expanded(part) for part in listed(self.other_train_files or "")]
+        for path in others:
+            if table_kind(path) is None:
+                raise UserError(f"--other_train_files names {path}: it must end in .jsonl, .csv or .parquet.")
+        if not others and self.sampling_temperature:
+            raise UserError(
+                "--sampling_temperature is given without --other_train_files: there is one set to draw from."
+            )
+        if self.other_prefixes is not None and len(self.other_prefixes) != len(others):
+            raise UserError(
+                f"--other_prefixes has {len(self.other_prefixes)} texts, and --other_train_files {len(others)} files: "
+                "give one a file."
+            )
+        if self.mixed and self.ranked_sentences:
+            raise UserError("--ranked_sentences learns from one set of pairs: leave --other_train_files out.")
+
+    @property
+    def mixed(self) -> list[tuple[Path, str]]:
+        """(file, prefix) of the other sets that are learnt."""
+        files = (
+            [] if self.sampling_temperature == 0 else [expanded(part) for part in listed(self.other_train_files or "")]
+        )
+        return list(zip(files, self.other_prefixes or [self.prefix] * len(files), strict=True))
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -20,10 +20,18 @@ from trainer.settings.groups import (
     OptimisationSettings,
 )
 from trainer.settings.machine import File, Group, SettingsParser, Text, group, listed, setting
+from trainer.settings.robust import RobustSettings, parse_noises
 from trainer.settings.training import Settings, changed, training_parser
 
 STUDIES = ROOT / "trainer" / "recipes" / "studies"
-TRAINING = (DataSettings, ModelSettings, OptimisationSettings, GenerationSettings, EvaluationSettings)
+TRAINING = (
+    DataSettings,
+    ModelSettings,
+    OptimisationSettings,
+    RobustSettings,
+    GenerationSettings,
+    EvaluationSettings,
+)
 BASE = "base"  # what the unchanged settings are called among the changes of an ablation
 
 
@@ -61,9 +69,12 @@ class AblationSettings(TrialSettings):
     """Name in trainer/recipes/studies or a YAML file."""
     changes: dict[str, dict[str, Any]] = setting(dict)
     """Name of a change → settings of a training with their other values (study's file only)."""
+    test_noise: Text | None = setting(None, metavar="KIND:STRENGTH,…")
+    """Score every model also on test articles with this noise, once a kind (trainer/data/noise.py)."""
 
     def check(self) -> None:
         super().check()
+        parse_noises(self.test_noise or "", "--test_noise")
         if not self.changes:
             raise UserError("changes is empty: the study's file must name at least one.")
         if BASE in self.changes:

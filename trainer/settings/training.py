@@ -12,7 +12,7 @@ once.
 import json
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from trainer.settings.groups import (
     RunSettings,
 )
 from trainer.settings.machine import CommandSettings, SettingsParser
+from trainer.settings.robust import RobustSettings
 
 RECIPES = ROOT / "trainer" / "recipes"
 
@@ -48,10 +49,26 @@ class Settings(CommandSettings):
     data: DataSettings
     model: ModelSettings
     optimisation: OptimisationSettings
+    robust: RobustSettings
     generation: GenerationSettings
     evaluation: EvaluationSettings
     hub: HubSettings
     run: RunSettings
+
+    def __post_init__(self) -> None:
+        """Raises `UserError` for values of two groups that make no sense together."""
+        asked = {name: getattr(self.robust, name) is not None for name in ("noise", "adversarial", "r_drop")}
+        if self.data.ranked_sentences and any(asked.values()):
+            name = next(name for name in asked if asked[name])
+            raise UserError(
+                f"--{name} is given with --ranked_sentences {self.data.ranked_sentences}: it is for learning the "
+                "references. Add --ranked_sentences 0."
+            )
+        if self.data.mixed and self.optimisation.group_by_length:
+            raise UserError(
+                "--group_by_length is given with --other_train_files: batches are either of like length or drawn from "
+                "several sets. Add --group_by_length no."
+            )
 
     @classmethod
     def parse(cls, argv: Sequence[str]) -> "Settings":
@@ -115,10 +132,16 @@ HARMLESS = {
     if cls is HubSettings or item.metadata.get("harmless")
 }
 
+# Group → name → default, None where a function makes it.
+USUAL = {
+    group.name: {item.name: None if item.default is MISSING else item.default for item in fields(group.type)}
+    for group in fields(Settings)
+}
+
 _DEFAULTS = {item.name: item.default for cls in Settings.groups() for item in fields(cls)}
 
 # Of these the texts count, not the path (TrainingRun.check_data).
-DATA_FILES = ("train_file", "validation_file")
+DATA_FILES = ("train_file", "validation_file", "other_train_files")
 
 
 def differences(old: dict[str, dict[str, Any]], new: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,16 +1,23 @@
 """What each part is good for: a base, and the same with one thing changed, several seeds each."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from trainer.data.load import load_split
+from trainer.data.splits import Split
 from trainer.report.tables import Table
 from trainer.runtime.figures import ABSENT, with_interval
 from trainer.scoring.significance import holm
+from trainer.settings.groups import DataSettings
+from trainer.settings.robust import parse_noises
 from trainer.settings.studies import BASE, TrainingStudy
+from trainer.settings.training import Settings
 from trainer.studies.drawings import differences_drawing
 from trainer.studies.intervals import Difference, paired_difference
+from trainer.studies.robustness import change_all, label_of
 from trainer.studies.store import Slot
 from trainer.studies.trainings import (
     Findings,
@@ -29,6 +36,7 @@ FIGURES = {
     "validation_loss": ("validation loss", 1, 3),
 }
 ALPHA = 0.05
+NOISE_SEED = 42  # of the noise in test articles: the same for every trial
 SMALL = 0.01  # a difference of ROUGE F1 below one point is called small
 
 
@@ -41,15 +49,63 @@ def ablate(study: TrainingStudy, say: Callable[[str], None] = print) -> Findings
         for change, settings in changes.items()
     ]
     examples = [settings_of(study, slot.values["settings"], slot.values["seed"], slot.name) for slot in slots]
-    store, splits = open_study(study, "test", slots, examples, {"kind": "ablation"}, say)
+    learnt = {
+        change: load_split(example.data, "train")
+        for change, example in zip(changes, examples, strict=False)
+        if learns_other_pairs(example.data, examples[0].data)
+    }
+    noisy = noisy_tests(study.own.test_noise or "", examples[0])
+    parts = {"learnt": learnt, "noisy": noisy}
+    identity = {name: {key: one.fingerprint for key, one in part.items()} for name, part in parts.items() if part}
+    store, splits = open_study(study, "test", slots, examples, {"kind": "ablation", **identity}, say)
+
+    def do(trial: Any) -> float:
+        values = trial.user_attrs["values"]
+        pairs = splits | {"train": learnt.get(values["change"], splits["train"])}
+        return do_trial(study, trial, pairs, values["settings"], say=say, elsewhere=noisy)
+
     if not study.own.report_only:
-        store.work(lambda trial: do_trial(study, trial, splits, trial.user_attrs["values"]["settings"], say=say))
+        store.work(do)
     trials = trial_records(store.trials())
     compared = comparisons(trials)
     values = {"base": examples[0].public(), "planned": len(slots), "comparisons": compared, "trials": trials}
     found = findings(values)
-    write_study(study.output_dir, study.name, "ablation", values, found, differences_drawing(compared, FIGURES))
+    figures = figures_of(trials)
+    shown = ("rouge1_fmeasure", *noisy) if noisy else ("rouge1_fmeasure", "validation_loss")
+    drawing = differences_drawing(compared, figures, [name for name in shown if name in figures])
+    write_study(study.output_dir, study.name, "ablation", values, found, drawing)
     return found
+
+
+def learns_other_pairs(data: DataSettings, base: DataSettings) -> bool:
+    """Whether a change reads other training pairs than the base."""
+    return (data.mixed, data.max_train_samples) != (base.mixed, base.max_train_samples)
+
+
+def noisy_tests(noise: str, base: Settings) -> dict[str, Split]:
+    """Name of each noise → the held-out pairs with it in their articles."""
+    noises = parse_noises(noise, "--test_noise")
+    if not noises:
+        return {}
+    held_out = load_split(base.data, base.data.splits[-1])
+    return {
+        label_of(kind, strength): replace(
+            held_out,
+            examples=[
+                replace(pair, source=changed.text)
+                for pair, changed in zip(
+                    held_out.examples, change_all(held_out.examples, kind, strength, NOISE_SEED), strict=True
+                )
+            ],
+        )
+        for kind, strength in noises
+    }
+
+
+def figures_of(trials: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, float, int]]:
+    """`FIGURES`, and the ROUGE-1 with each noise that the trials were tested with."""
+    noises = dict.fromkeys(label for trial in trials for label in trial.get("elsewhere", {}))
+    return FIGURES | {label: (f"ROUGE-1 ({label})", 100, 2) for label in noises}
 
 
 def comparisons(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -62,17 +118,18 @@ def comparisons(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if trial["state"] == "done":
             done.setdefault(trial["change"], {})[trial["seed"]] = trial
     base = done.get(BASE, {})
+    figures = figures_of(trials)
     found = []
     for change, by_seed in done.items():
         seeds = sorted(by_seed.keys() & base.keys())
         if change == BASE or not seeds:
             continue
         one = {"change": change, "settings": by_seed[seeds[0]]["settings"], "seeds": seeds}
-        for figure in FIGURES:
+        for figure in figures:
             table = np.array([_values(by_seed[seed], figure) - _values(base[seed], figure) for seed in seeds])
             one[figure] = _record(paired_difference(table)) if table.size > 1 else None
         found.append(one)
-    for figure in FIGURES:
+    for figure in figures:
         tested = [one[figure] for one in found if one[figure]]
         for record, p in zip(tested, holm([record["p"] for record in tested]), strict=True):
             record["p_holm"] = p
@@ -81,8 +138,10 @@ def comparisons(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _values(trial: Mapping[str, Any], figure: str) -> np.ndarray:
     """The figure of each held-out pair, or the one number that there is of the loss at the chosen checkpoint."""
-    if figure != "validation_loss":
+    if figure in trial["scores"]:
         return np.array(trial["scores"][figure])
+    if figure in trial.get("elsewhere", {}):
+        return np.array(trial["elsewhere"][figure]["scores"]["rouge1_fmeasure"])
     training = trial["training"]
     return np.array([one["loss"] for one in training["evaluations"] if one["step"] == training["best_step"]][:1])
 
@@ -93,21 +152,21 @@ def _record(found: Difference) -> dict[str, Any]:
 
 def findings(values: Mapping[str, Any]) -> Findings:
     """The table of differences and the paragraph; values as in study.json."""
-    compared = values["comparisons"]
+    compared, figures = values["comparisons"], figures_of(values["trials"])
     bases = [trial for trial in values["trials"] if trial["state"] == "done" and trial["change"] == BASE]
     rows = [
         [
             BASE,
             str(len(bases)),
-            *(_mean(bases, figure) for figure in FIGURES),
+            *(_mean(bases, name, figures) for name in figures),
         ]
     ]
     for one in compared:
-        rows.append([one["change"], str(len(one["seeds"])), *(_cell(one[name], name) for name in FIGURES)])
+        rows.append([one["change"], str(len(one["seeds"])), *(_cell(one[name], figures[name]) for name in figures)])
     for trial in values["trials"]:
         if trial["state"] == "failed":
-            rows.append([f"{trial['name']}: failed", *[ABSENT] * (len(FIGURES) + 1)])
-    table = Table(["Change", "Seeds", *(f"Δ {title}" for title, _, _ in FIGURES.values())], rows)
+            rows.append([f"{trial['name']}: failed", *[ABSENT] * (len(figures) + 1)])
+    table = Table(["Change", "Seeds", *(f"Δ {title}" for title, _, _ in figures.values())], rows)
     notes = (
         "The first row is the base itself, the others are differences from it: ROUGE F1 × 100 on the held-out pairs, "
         "and the validation loss in nats a token (lower is better). 95% intervals hold both another draw of seeds and "
@@ -115,35 +174,43 @@ def findings(values: Mapping[str, Any]) -> Findings:
     )
     done = sum(trial["state"] == "done" for trial in values["trials"])
     unfinished = f"{done} of {values['planned']} trials are done. " if done < values["planned"] else ""
-    return Findings(table, unfinished + _text(compared, bases), notes)
+    return Findings(table, unfinished + _text(compared, bases, figures), notes)
 
 
-def _mean(trials: Sequence[Mapping[str, Any]], figure: str) -> str:
-    _, factor, digits = FIGURES[figure]
+def _mean(trials: Sequence[Mapping[str, Any]], name: str, figures: Mapping[str, tuple[str, float, int]]) -> str:
+    _, factor, digits = figures[name]
     if not trials:
         return ABSENT
-    return f"{factor * np.mean([_values(trial, figure).mean() for trial in trials]):.{digits}f}"
+    return f"{factor * np.mean([_values(trial, name).mean() for trial in trials]):.{digits}f}"
 
 
-def _cell(record: Mapping[str, Any] | None, figure: str) -> str:
-    _, factor, digits = FIGURES[figure]
+def _cell(record: Mapping[str, Any] | None, figure: tuple[str, float, int]) -> str:
+    _, factor, digits = figure
     if record is None:
         return ABSENT
     return with_interval(record["value"], record["low"], record["high"], factor, digits, "+")
 
 
-def _text(compared: Sequence[Mapping[str, Any]], bases: Sequence[Mapping[str, Any]]) -> str:
+def _text(
+    compared: Sequence[Mapping[str, Any]],
+    bases: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, tuple[str, float, int]],
+) -> str:
     if not bases or not compared:
         return "Too few trials are done to say anything."
     data, training = bases[0]["data"], bases[0]["training"]
     n_seeds, most = len(bases), max(len(one["seeds"]) for one in compared)
     sentences = [
         f"The base, {training['parameters'] / 1e6:.1f} million weights after {training['steps']} steps of "
-        f"{training['pairs_per_step']} pairs, has ROUGE-1 {_mean(bases, 'rouge1_fmeasure')} on {data['n']} held-out "
-        f"pairs of {data['dataset']} (mean of {n_seeds} seed{'s' if n_seeds > 1 else ''})."
+        f"{training['pairs_per_step']} pairs, has ROUGE-1 {_mean(bases, 'rouge1_fmeasure', figures)} on {data['n']} "
+        f"held-out pairs of {data['dataset']} (mean of {n_seeds} seed{'s' if n_seeds > 1 else ''})."
     ]
-    for figure in ("rouge1_fmeasure", "validation_loss"):
-        sentences.append(_sentence(compared, figure))
+    noises = [name for name in figures if name not in FIGURES]
+    if noises:
+        listed = ", ".join(f"{_mean(bases, name, figures)} with {name}" for name in noises)
+        sentences.append(f"On the same pairs with noise in their articles it has {listed}.")
+    for name in ("rouge1_fmeasure", *noises, "validation_loss"):
+        sentences.append(_sentence(compared, name, figures[name]))
     single = sum(len(one["seeds"]) == 1 for one in compared)
     if single:
         sentences.append(
@@ -157,21 +224,21 @@ def _text(compared: Sequence[Mapping[str, Any]], bases: Sequence[Mapping[str, An
     return " ".join(sentences)
 
 
-def _sentence(compared: Sequence[Mapping[str, Any]], figure: str) -> str:
+def _sentence(compared: Sequence[Mapping[str, Any]], name: str, figure: tuple[str, float, int]) -> str:
     """Which changes move a figure beyond chance, and how large a difference would have gone unseen."""
-    title, factor, digits = FIGURES[figure]
-    tested = [one for one in compared if one[figure]]
+    title, factor, digits = figure
+    tested = [one for one in compared if one[name]]
     if not tested:
         return f"One seed says nothing of the {title}."
-    seen = [one for one in tested if one[figure]["p_holm"] < ALPHA]
-    seen.sort(key=lambda one: -abs(one[figure]["value"]))
+    seen = [one for one in tested if one[name]["p_holm"] < ALPHA]
+    seen.sort(key=lambda one: -abs(one[name]["value"]))
     parts = [
-        f"{one['change']} ({_cell(one[figure], figure)}"
-        + (", small" if figure != "validation_loss" and abs(one[figure]["value"]) < SMALL else "")
+        f"{one['change']} ({_cell(one[name], figure)}"
+        + (", small" if name != "validation_loss" and abs(one[name]["value"]) < SMALL else "")
         + ")"
         for one in seen
     ]
-    rest = [one[figure] for one in tested if one not in seen]
+    rest = [one[name] for one in tested if one not in seen]
     text = f"Of {len(tested)} changes, "
     text += (
         f"{len(seen)} move{'s' if len(seen) == 1 else ''} {title} beyond chance (p < {ALPHA} after Holm's correction)"

@@ -14,6 +14,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from trainer.data.load import load_split
+from trainer.data.noise import CHANGES, Changed, reached
 from trainer.data.sentences import split_sentences
 from trainer.data.splits import Example, Split
 from trainer.errors import UserError
@@ -34,7 +35,6 @@ from trainer.scoring.significance import compare
 from trainer.settings.base import check_known, public_name, slug
 from trainer.settings.studies import RobustnessStudy
 from trainer.studies.drawings import differences_drawing
-from trainer.studies.noise import CHANGES, Changed, reached
 from trainer.studies.trainings import Findings, write_study
 from trainer.summarizers.systems import parse_system
 

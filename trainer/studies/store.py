@@ -98,11 +98,18 @@ class Store:
         except Exception as error:  # SQLAlchemy's and the database driver's own, of many kinds
             raise UserError(f"--storage can't be used: {type(error).__name__}: {_brief(error)}") from error
 
-    def plan(self, slots: Sequence[Slot], identity: Mapping[str, Any], retry_failed: bool = False) -> None:
+    def plan(
+        self,
+        slots: Sequence[Slot],
+        identity: Mapping[str, Any],
+        retry_failed: bool = False,
+        usual: Mapping[str, Any] | None = None,
+    ) -> None:
         """Enters the trials that are not there yet. More may be entered later, by a study that has grown.
 
         Args:
             identity: JSON values that all trials share; a study goes on only with the same.
+            usual: what those of `identity` were that the version which began the study did not know yet.
 
         Raises:
             UserError: the study was begun otherwise, or a trial of this name is something else there.
@@ -111,8 +118,7 @@ class Store:
         identity = json.loads(json.dumps(identity))
         if before is None:
             self.study.set_user_attr("identity", identity)
-        elif before != identity:
-            lines = [f"  {key}: {a} -> {b}" for key, a, b in _differences(before, identity)]
+        elif lines := [f"  {key}: {a} -> {b}" for key, a, b in _differences(before, identity, usual or {})]:
             raise UserError(
                 "This study was begun otherwise, and its trials can't be compared with new ones:\n"
                 + "\n".join(lines)
@@ -257,11 +263,14 @@ def _machine() -> str:
     return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], usual: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
     for name in dict.fromkeys([*before, *now]):
-        a, b = before.get(name), now.get(name)
+        known = usual.get(name)
+        a, b = before.get(name, known), now.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
-            yield from _differences(a, b)
+            yield from _differences(a, b, known if isinstance(known, dict) else {})
         elif a != b:
             yield name, a, b
 

@@ -19,7 +19,7 @@ from trainer.report.tables import Table, markdown_table
 from trainer.runtime.durations import spoken
 from trainer.runtime.files import write_atomically, write_json
 from trainer.settings.studies import TrainingStudy
-from trainer.settings.training import DATA_FILES, HARMLESS, Settings
+from trainer.settings.training import DATA_FILES, HARMLESS, USUAL, Settings
 from trainer.studies.store import Slot, Store
 from trainer.studies.trial import folder_of, run_trial, splits_of
 from trainer.training.checkpoints import TrainingRun
@@ -61,7 +61,8 @@ def open_study(
     store = Store(study.storage, study.name, study.output_dir, 60 * study.own.stale_minutes, **optuna_parts)
     shared = {group: _shared(values) for group, values in base.public().items() if group not in ("hub", "run")}
     data = {name: split.fingerprint for name, split in splits.items()}
-    store.plan(slots, {"base": shared, "data": data, **identity}, study.own.retry_failed)
+    usual = {"base": {group: _shared(values) for group, values in USUAL.items()}}
+    store.plan(slots, {"base": shared, "data": data, **identity}, study.own.retry_failed, usual)
     waiting = len(store.waiting())
     done = [trial.user_attrs["record"]["seconds"] for trial in store.trials() if "record" in trial.user_attrs]
     say(f"{len(slots)} trials, {len(done)} of them done, {waiting} to be begun.")

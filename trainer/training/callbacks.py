@@ -4,8 +4,8 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import torch
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
@@ -13,10 +13,14 @@ from trainer.training.plan import Plan
 
 
 class Schedule(TrainerCallback):
-    """Leaves a checkpoint after every evaluation, and gives the sampler its epoch."""
+    """Leaves a checkpoint after every evaluation, and gives what is drawn anew in each epoch its number.
 
-    def __init__(self, sampler: torch.utils.data.Sampler):
-        self.sampler = sampler
+    Args:
+        drawn: sampler, and pairs where they change from epoch to epoch; each has `set_epoch`.
+    """
+
+    def __init__(self, *drawn: Any):
+        self.drawn = drawn
 
     def on_train_begin(self, args, state, control, **kwargs):
         # A checkpoint brings these back as they were; a resumed run may have others.
@@ -24,7 +28,8 @@ class Schedule(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         # accelerate's own call does not get through to the sampler after a resume with several processes.
-        self.sampler.set_epoch(int(round(state.epoch or 0, 6)))
+        for one in self.drawn:
+            one.set_epoch(int(round(state.epoch or 0, 6)))
 
     def on_evaluate(self, args, state, control, **kwargs):
         control.should_save = True

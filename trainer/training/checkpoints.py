@@ -260,8 +260,8 @@ class TrainingRun:
     def names_other_files(self, data: DataSettings) -> bool:
         """Whether a file of pairs stands under another path than when the run began."""
         known = self._read("settings.json")["settings"]["data"]
-        paths = ((known[name], getattr(data, name)) for name in DATA_FILES)
-        return any(old is not None and new is not None and Path(old) != new for old, new in paths)
+        paths = ((known.get(name), getattr(data, name)) for name in DATA_FILES)
+        return any(old is not None and new is not None and old != str(new) for old, new in paths)
 
     def check_data(self, fingerprints: dict[str, str]) -> None:
         """Notes what the data were, or sees that they are still the same, wherever they lie.

@@ -3,7 +3,9 @@
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -17,10 +19,11 @@ from transformers import (
     TrainerState,
 )
 
-from trainer.data.sampling import EvenSampler, LengthGroupedSampler, ShuffledSampler, TrainingPairs
+from trainer.data.noisy_copies import NoisyCopies
+from trainer.data.sampling import EvenSampler, LengthGroupedSampler, MixedSampler, ShuffledSampler, TrainingPairs
 from trainer.data.spelling import Spelling
 from trainer.data.splits import Split
-from trainer.data.tokens import collator, tokenize
+from trainer.data.tokens import JoinedDataset, collator, tokenize
 from trainer.errors import UserError
 from trainer.models.load import count_weights
 from trainer.models.task import remember_task
@@ -57,9 +60,11 @@ def build_trainer(
     remember_task(model, tokenizer, data.prefix, data.max_source_length, settings.generation)
     if optimisation.dropout is not None:
         set_dropout(model, optimisation.dropout)
+    if settings.robust.r_drop is not None:
+        check_dropout(model)
     args = training_arguments(settings, len(train.examples))
     plan = Plan.of(settings, len(train.examples), args.world_size)
-    tokens = tokenize(train.examples, tokenizer, data)
+    tokens, changing = training_tokens(settings, train, tokenizer)
     if data.ranked_sentences:
         learnt = RankedExtracts(train.examples, tokens, tokenizer, data.ranked_sentences, optimisation.seed)
     else:
@@ -68,6 +73,8 @@ def build_trainer(
     pairs = validation.examples[: settings.evaluation.max_eval_samples]
     if optimisation.group_by_length:
         sampler = LengthGroupedSampler(tokens.source_lengths, plan.batch_size, optimisation.seed)
+    elif train.sizes:
+        sampler = MixedSampler(train.sizes, data.sampling_temperature or 1.0, optimisation.seed)
     else:
         sampler = ShuffledSampler(len(tokens), optimisation.seed)
     if args.world_size > 1:
@@ -80,7 +87,7 @@ def build_trainer(
     collate = collator(tokenizer, model)
     if data.ranked_sentences:
         collate = RankedCollator(collate, model.config.decoder_start_token_id, tokenizer.pad_token_id)
-    callbacks = [Schedule(sampler), MetricsFile(run.folder / "metrics.jsonl"), ProgressLines(plan)]
+    callbacks = [Schedule(sampler, *changing), MetricsFile(run.folder / "metrics.jsonl"), ProgressLines(plan)]
     if optimisation.early_stopping_patience:
         callbacks.append(EarlyStoppingCallback(optimisation.early_stopping_patience))
     trainer = SummarizationTrainer(
@@ -100,6 +107,46 @@ def build_trainer(
     for default in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(default)
     return trainer
+
+
+def training_tokens(
+    settings: Settings, train: Split, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Any, list[NoisyCopies]]:
+    """The training pairs as ids, and those of them that change from epoch to epoch.
+
+    Raises:
+        UserError: the limits leave no room for an article.
+    """
+    data, robust = settings.data, settings.robust
+    prefixes = [data.prefix, *(prefix for _, prefix in data.mixed)]
+    sizes = train.sizes or (len(train),)
+    if len(sizes) == 1:
+        tokens = tokenize(train.examples, tokenizer, data)
+    else:
+        ends = list(accumulate(sizes))
+        tokens = JoinedDataset(
+            tokenize(train.examples[end - size : end], tokenizer, replace(data, prefix=prefix))
+            for prefix, size, end in zip(prefixes, sizes, ends, strict=True)
+        )
+    if not robust.noises:
+        return tokens, []
+    noisy = NoisyCopies(
+        train.examples,
+        tokens,
+        tokenizer,
+        prefixes=list(zip(prefixes, sizes, strict=True)),
+        max_source_length=data.max_source_length,
+        noises=robust.noises,
+        share=robust.noise_share,
+        seed=settings.optimisation.seed,
+    )
+    return noisy, [noisy]
+
+
+def check_dropout(model: PreTrainedModel) -> None:
+    """Raises `UserError` where two readings of a batch could not differ."""
+    if not any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules()):
+        raise UserError("--r_drop compares two readings with other dropout, and there is none: add --dropout 0.1.")
 
 
 def set_dropout(model: PreTrainedModel, rate: float) -> None:

@@ -141,11 +141,8 @@ def _batches(trainer: SummarizationTrainer) -> Iterator[dict[str, torch.Tensor]]
 
 def _step(trainer: SummarizationTrainer, optimizer: Any, batch: dict[str, torch.Tensor]) -> None:
     model, device = trainer.model, trainer.args.device
-    model.train()
-    batch = {name: tensor.to(device) for name, tensor in batch.items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=trainer.args.bf16):
-        loss = trainer.compute_loss(model, batch)
-    loss.backward()
+        trainer.training_step(model, batch)
     optimizer.step()
     optimizer.zero_grad()
     if device.type == "cuda":

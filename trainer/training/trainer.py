@@ -8,6 +8,8 @@ What differs from its defaults, and why:
 - A checkpoint counts when it is sealed (trainer/training/checkpoints.py); an evaluation always comes before the
   checkpoint of its step, so that none is lost by a kill between the two.
 - A loss or gradient that is no number ends the run before it reaches the weights.
+- Where the settings say so, a step also learns from moved embeddings or from a second reading
+  (trainer/training/robust.py).
 """
 
 import math
@@ -29,6 +31,7 @@ from trainer.training.callbacks import progress_bar
 from trainer.training.checkpoints import MANIFEST, TrainingRun, rotate, seal
 from trainer.training.loss import token_loss
 from trainer.training.ranking import ranking_loss
+from trainer.training.robust import disagreement, fgm, freelb
 from trainer.training.stops import not_finite
 
 
@@ -70,6 +73,29 @@ class SummarizationTrainer(Seq2SeqTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler:
         return self.sampler
 
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        robust = self.settings.robust
+        if robust.adversarial is None:
+            return super().training_step(model, inputs, num_items_in_batch)
+        model.train()
+        inputs = self._prepare_inputs(inputs)
+        input_ids = inputs.pop("input_ids")
+        embed = self.model.get_encoder().get_input_embeddings()
+
+        def loss_at(moved: torch.Tensor) -> torch.Tensor:
+            batch = {**inputs, "inputs_embeds": embed(input_ids) + moved}
+            return self.compute_loss(model, batch, num_items_in_batch=num_items_in_batch)
+
+        step = (loss_at, self.accelerator.backward, inputs["attention_mask"], embed.embedding_dim)
+        if robust.adversarial == "fgm":
+            return fgm(*step, robust.adversarial_epsilon)
+        return freelb(*step, robust.adversarial_epsilon, robust.adversarial_step_size, robust.adversarial_steps)
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -77,14 +103,28 @@ class SummarizationTrainer(Seq2SeqTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
+        if self.settings.robust.r_drop is not None:
+            return self._loss_of_two_readings(model, inputs, num_items_in_batch)
         if "gains" not in inputs:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         ranked = {name: inputs.pop(name) for name in ("targets", "segments", "gains", "labels")}
         outputs = model(**inputs)
         loss = ranking_loss(outputs.logits, **ranked, num_items_in_batch=num_items_in_batch)
-        if self.args.world_size > 1 and num_items_in_batch is not None:  # the processes' gradients are averaged
-            loss = loss * self.args.world_size
+        loss = self._over_processes(loss, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
+
+    def _loss_of_two_readings(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        """R-Drop's loss; in evaluation mode, without dropout, twice the plain one."""
+        one, first = super().compute_loss(model, {**inputs}, True, num_items_in_batch)
+        other, second = super().compute_loss(model, {**inputs}, True, num_items_in_batch)
+        apart = disagreement(first.logits, second.logits, inputs["labels"], num_items_in_batch)
+        return one + other + self.settings.robust.r_drop * self._over_processes(apart, num_items_in_batch)
+
+    def _over_processes(self, loss: torch.Tensor, num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor:
+        """The loss of this process made up for that the processes' gradients are averaged, not summed."""
+        return loss * self.args.world_size if num_items_in_batch is not None else loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         # Called before each optimizer step. A loss that is no number makes gradients that are none, so this sees both.

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from trainer.studies import noise
-from trainer.studies.noise import CHANGES, INSTRUCTION, reached
+from trainer.data import noise
+from trainer.data.noise import CHANGES, INSTRUCTION, reached
 
 TEXT = (
     "Mr Smith said he paid 250 pounds in London. His wife Ann opened the new school on Monday.\n"
