@@ -28,6 +28,7 @@ from trainer.errors import UserError, nearest
 from trainer.hub.fetch import fetch_model
 from trainer.hub.model_files import OTHER_TOKENIZER_FILES, TOKENIZER_FILES
 from trainer.models.initialisation import make_copy_ready
+from trainer.models.low_rank import add_low_rank
 from trainer.models.parts import shape_parts
 from trainer.models.vocabulary import train_vocabulary
 from trainer.settings.training import Settings
@@ -81,16 +82,19 @@ def start_model(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
     """What a run starts from, as `load_model` gives it: a checkpoint, or with `from_scratch` random weights.
 
-    Layers that are not wanted are taken out, and parts that shall not learn are frozen (`trainer.models.parts`).
+    Layers that are not wanted are taken out, and parts that shall not learn are frozen (`trainer.models.parts`,
+    `trainer.models.low_rank`).
 
     Random weights without a tokenizer get a vocabulary of the size that their config states, trained on `texts` and
     kept in the folder `vocabulary`, from where the next start of the same run takes it.
 
     Raises:
-        UserError: as `load_model`, `build_model` and `shape_parts`.
+        UserError: as `load_model`, `build_model`, `shape_parts` and `add_low_rank`.
     """
     model, tokenizer, revision = _start(settings, vocabulary, texts)
     shape_parts(model, settings.model)
+    if settings.model.lora_rank is not None:
+        add_low_rank(model, settings.model.lora_rank, settings.optimisation.seed)
     return model, tokenizer, revision
 
 

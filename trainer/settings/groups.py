@@ -162,6 +162,9 @@ class ModelSettings(Group):
     """No: attention is not told how far apart two tokens are (T5's relative position bias is zero and stays so)."""
     freeze: Text | None = setting(None, metavar="PARTS")
     """Parts that are not trained, with commas between them: encoder, decoder, embeddings."""
+    lora_rank: int | None = setting(None, metavar="RANK", ge=1)
+    """Train only a change of this rank to the queries and values of each attention (LoRA, Hu et al. 2022; 8 is usual),
+    with a learning rate some times as high. It is merged into what is saved, which loads as any other model."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: about a third slower, much less memory."""
     save_dtype: Literal["fp32", "bf16", "fp16"] = setting("fp32", harmless=True)
@@ -172,6 +175,8 @@ class ModelSettings(Group):
             raise UserError(
                 "--copy_ready is given without --from_scratch: only random weights can be tied to each other."
             )
+        if self.freeze is not None and self.lora_rank is not None:
+            raise UserError("--freeze is given with --lora_rank, which freezes all but what it adds: leave one out.")
         if self.freeze is not None:
             parts = listed(self.freeze)
             for part in parts:

@@ -82,6 +82,9 @@ def build_trainer(
     if args.process_index == 0:
         for note in tokens.notes():
             print(note)
+        learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        if learning < count_weights(model):
+            print(f"{learning:,} of the model's {count_weights(model):,} weights are trained.")
         if optimisation.precision == "bf16" and not args.bf16:
             print(bf16_set_aside(args.device))
     collate = collator(tokenizer, model)
