@@ -6,29 +6,28 @@ Whatever goes wrong ends in a sentence beside the field that caused it, and the 
 
 import json
 import logging
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from space import limits
 from space.serving import Serving, label_of
+from space.turns import Waiting
 from space.views import article as article_view
 from space.views.chip import plain
 from space.views.compare import comparison
-from space.views.copied import CopiedMap, copied_map
+from space.views.copied import Bounds, CopiedMap, copied_map
 from space.views.notices import guarded, notice
-from space.views.summary import byline, summary_card
+from space.views.summary import byline, chose, summary_card
 from space.views.why import explanation
 from space.views.why import sources as sources_view
+from space.watching import watched
 from trainer.errors import UserError
 
 if TYPE_CHECKING:  # torch comes with it: the page opens first
     from space.comparison import Row
-    from space.engine import Answer, Engine, Explanation
+    from space.engine import Answer, Engine, Explanation, Progress, Weight
     from trainer.attribution.folding import Span
     from trainer.attribution.sources import Sources
 
@@ -40,27 +39,36 @@ MODEL = "model"
 N_STEPS = 32
 
 Parts = dict[str, Any]
+T = TypeVar("T")
 ERRORS = ("article_error", "reference_error", "settings_error")
+# What visitors asked about a result that is there: another result takes its place.
+CHECKS = ("sources", "again", "certainty", "noisy", "noisy_progress", "methods")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The result that a visitor has on the page; `engine` is the model that it is by."""
+    """The result that a visitor has on the page.
+
+    Attributes:
+        engine: the model that it is by.
+        settings: the decoding settings that were asked for; {} are the model's own.
+        weight: what leaving words out says about the explanation; None where that is not known.
+        spans: the article's words with the scores that tint them.
+        coloured: (start, end) of the words that are tinted, because they do more than random ones; None: all.
+    """
 
     article: str
     answer: "Answer"
     engine: "Engine"
     copied: CopiedMap
+    settings: dict[str, Any] = field(default_factory=dict)
     reference: str | None = None
     others: "tuple[Row, ...]" = ()
     explanation: "Explanation | None" = None
     sources: "Sources | None" = None
-
-    @property
-    def spans(self) -> "Sequence[Span] | None":
-        """The article's words with the scores that tint them: of the word that was clicked, or the whole summary's."""
-        found = self.sources or self.explanation
-        return found.spans if found else None
+    weight: "Weight | None" = None
+    spans: "tuple[Span, ...] | None" = None
+    coloured: tuple[Bounds, ...] | None = None
 
 
 def examples() -> list[dict[str, Any]]:
@@ -110,8 +118,10 @@ def answer(
         if not anyway and (stops := engine.guards(article)):
             yield {"progress": "", "article_error": guarded(stops), "busy": False}
             return
-        written = engine.summarize(article, settings)
-        shown = Shown(article, written, engine, copied_map(written.text, article))
+        written = yield from told(
+            "progress", "Reading", lambda _, waiting: engine.summarize(article, settings, waiting)
+        )
+        shown = Shown(article, written, engine, copied_map(written.text, article), settings)
         yield _first(shown, note_of(article, decoding)) | _settings(written.decoding, own=not decoding)
         if written.text:
             yield compare(shown, reference)
@@ -120,15 +130,31 @@ def answer(
         yield {"progress": "", field: notice(sentence(error), "problem"), "busy": False}
 
 
+def told(part: str, doing: str, ask: "Callable[[Progress, Waiting], T]") -> Generator[Parts, None, T]:
+    """What `space.watching.watched` tells, as a notice in a part of the page."""
+    steps = watched(doing, ask)
+    try:
+        while True:
+            yield {part: notice(next(steps), "busy")}
+    except StopIteration as end:
+        return end.value
+    finally:
+        steps.close()
+
+
 def _first(shown: Shown, note: str | None) -> Parts:
     written, engine = shown.answer, shown.engine
-    return _article(shown) | {
-        "summary": summary_card(written, byline(engine.label, engine.revision), shown.copied, note),
-        "sources": "",
-        "why": "" if written.text else notice("Where there is no summary, there is nothing to explain."),
-        "compare": "",
-        "shown": shown,
-    }
+    return (
+        article_parts(shown)
+        | dict.fromkeys(CHECKS, "")
+        | {
+            "summary": summary_card(written, byline(engine.label, engine.revision), shown.copied, note),
+            "noise": 0,
+            "why": "" if written.text else notice("Where there is no summary, there is nothing to explain."),
+            "compare": "",
+            "shown": shown,
+        }
+    )
 
 
 def _settings(decoding: dict[str, Any], *, own: bool) -> Parts:
@@ -153,17 +179,21 @@ def typed(serving: Serving, article: Any, shown: Shown | None) -> Parts:
     article = limits.without_surrogates(article)
     reading = engine.reading(article)
     if shown and shown.article == article:
-        return _article(shown)
+        return article_parts(shown)
     return {
         "meter": article_view.meter(article, reading, stale=shown is not None),
         "article_view": article_view.article(article, reading.end),
     }
 
 
-def _article(shown: Shown) -> Parts:
+def article_parts(shown: Shown) -> Parts:
+    """The article with what was copied, what influenced the model, and a box to strike each sentence out; its meter."""
     reading = shown.engine.reading(shown.article)
+    strikes = bool(shown.answer.text)
     return {
-        "article_view": article_view.article(shown.article, reading.end, shown.copied, shown.spans),
+        "article_view": article_view.article(
+            shown.article, reading.end, shown.copied, shown.spans, shown.coloured, strikes=strikes
+        ),
         "meter": article_view.meter(shown.article, reading),
     }
 
@@ -213,24 +243,33 @@ def ask_others(shown: Shown | None, reference: Any, others: Sequence[Serving]) -
 def explain(shown: Shown | None, n_steps: Any) -> Iterator[Parts]:
     """Which words of the article influenced the summary; their tints go over the article.
 
-    When the visitor stops or leaves, Gradio closes this generator, and the computation ends with the step that it is
-    in.
+    First all words are tinted by their scores; then those that do no more than random words lose their tint. When the
+    visitor stops or leaves, Gradio closes this generator, and the computation ends with the step that it is in.
     """
     if shown is None or not shown.answer.text:
         return
     yield {"why": notice("Looking for the words behind it…", "busy"), "busy": True}
+    engine, article, summary = shown.engine, shown.article, shown.answer.text
     try:
         steps = limits.N_STEPS.check(n_steps)
-        for found in _explained(shown.engine, shown.article, shown.answer.text, steps):
-            if isinstance(found, tuple):
-                step = f"Looking for the words behind it: step {found[0]} of {found[1]}"
-                yield {"why": notice(step, "busy")}
-                continue
-            shown = replace(shown, explanation=found, sources=None)
-            why = explanation(found, shown.answer.decoding["prefix"])
-            yield _article(shown) | {"why": why, "sources": "", "shown": shown, "busy": False}
+        found = yield from told(
+            "why",
+            "Looking for the words behind it",
+            lambda progress, waiting: engine.explain(article, summary, steps, progress, waiting),
+        )
+        shown = replace(shown, explanation=found, sources=None, weight=None, spans=found.spans, coloured=None)
+        why = explanation(found, shown.answer.decoding["prefix"])
+        yield article_parts(shown) | {"why": why, "sources": "", "shown": shown}
+        weight = yield from told(
+            "progress",
+            "Leaving words out, to see which of them matter",
+            lambda progress, waiting: engine.weight(article, summary, found.attribution, None, progress, waiting),
+        )
+        shown = replace(shown, weight=weight, coloured=weight.bounds)
+        why = explanation(found, shown.answer.decoding["prefix"], weight, chose(shown.answer))
+        yield article_parts(shown) | {"why": why, "shown": shown, "progress": "", "busy": False}
     except Exception as error:
-        yield {"why": notice(sentence(error), "problem"), "busy": False}
+        yield {"why": notice(sentence(error), "problem"), "progress": "", "busy": False}
 
 
 def sources(shown: Shown | None, word: Any) -> Iterator[Parts]:
@@ -238,12 +277,25 @@ def sources(shown: Shown | None, word: Any) -> Iterator[Parts]:
     if shown is None or not isinstance(word, int | float):
         return
     yield {"sources": notice("Looking for the sources of that word…", "busy"), "busy": True}
+    engine, article, summary, number = shown.engine, shown.article, shown.answer.text, int(word)
     try:
-        found = shown.engine.sources(shown.article, shown.answer.text, int(word))
-        shown = replace(shown, sources=found)
-        yield _article(shown) | {"sources": sources_view(found), "shown": shown, "busy": False}
+        found = yield from told(
+            "sources",
+            "Looking for the sources of that word",
+            lambda progress, waiting: engine.sources(article, summary, number, progress=progress, waiting=waiting),
+        )
+        shown = replace(shown, sources=found, spans=found.spans, coloured=None)
+        yield article_parts(shown) | {"sources": sources_view(found, article), "shown": shown}
+        weight = yield from told(
+            "progress",
+            "Leaving words out, to see which of them matter",
+            lambda progress, waiting: engine.weight(article, summary, found.attribution, number, progress, waiting),
+        )
+        shown = replace(shown, coloured=weight.bounds)
+        view = sources_view(found, article, weight)
+        yield article_parts(shown) | {"sources": view, "shown": shown, "progress": "", "busy": False}
     except Exception as error:
-        yield {"sources": notice(sentence(error), "problem"), "busy": False}
+        yield {"sources": notice(sentence(error), "problem"), "progress": "", "busy": False}
 
 
 def sentence(error: Exception) -> str:
@@ -254,36 +306,3 @@ def sentence(error: Exception) -> str:
     if isinstance(error, MemoryError) or "memory" in str(error):
         return "There is not enough memory on this machine for that. Try a shorter article."
     return "Something went wrong on this machine. Its log says what; trying again may help."
-
-
-class _Stopped(Exception):
-    """Nobody waits for this explanation any more."""
-
-
-def _explained(engine: "Engine", article: str, summary: str, n_steps: int) -> Iterator["tuple[int, int] | Explanation"]:
-    """Steps done of all steps, time and again, then the explanation.
-
-    The work is done in a thread of its own, so that closing this generator can stop it.
-    """
-    state = {"done": 0, "shown": 0}
-    stop = threading.Event()
-
-    def progress(done: int, total: int) -> None:
-        if stop.is_set():
-            raise _Stopped
-        state["done"] = min(done, total)
-
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="explain")
-    try:
-        work = pool.submit(engine.explain, article, summary, n_steps, progress)
-        while True:
-            try:
-                yield work.result(timeout=0.4)
-                return
-            except NotYet:
-                if state["done"] > state["shown"]:
-                    state["shown"] = state["done"]
-                    yield state["done"], n_steps
-    finally:
-        stop.set()
-        pool.shutdown(wait=False)

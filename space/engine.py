@@ -9,7 +9,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,17 +17,19 @@ import numpy as np
 import torch
 
 from space.guards import Guard, guards
+from space.results import Answer, AskedAgain, Explanation, Reading, Weight
 from space.serving import label_of
 from space.turns import TOGETHER, Turns, Waiting
-from space.verdict import Remark, remarks
+from space.verdict import remarks
+from trainer.attribution.ablation import Ablations
 from trainer.attribution.certainty import Certainty, word_probabilities
 from trainer.attribution.contrast import Contrast, contrast
-from trainer.attribution.deletion import Change, Deletion, changes, delete, places_of
-from trainer.attribution.folding import Span, display_scores, fold_to_words, strongest
+from trainer.attribution.deletion import Deletion, changes, delete, places_of
+from trainer.attribution.folding import display_scores, fold_to_words, strongest
 from trainer.attribution.gradients import Attribution, integrated_gradients
 from trainer.attribution.matrix import Pair
 from trainer.attribution.passes import Passes
-from trainer.attribution.proof import Evidence, evidence
+from trainer.attribution.proof import Agreement, Evidence, Proof, agreement, evidence
 from trainer.attribution.registry import DEFAULT_METHOD
 from trainer.attribution.registry import method as method_by_name
 from trainer.attribution.sources import Sources, sources_of, span_of
@@ -40,89 +41,13 @@ from trainer.summarizers.base import Summary
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int | None], None]
 
 # Seconds after which decoding stops with what it has. Nothing within the limits of `space.limits` comes near
 # it on two cores with a small model; a large one on a busy machine may.
 LONGEST_DECODING = 60.0
 # Results; a summary has some thirty words, and each that is clicked is one.
 REMEMBERED = 64
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How much of an article the model reads.
-
-    Attributes:
-        words: of the article.
-        words_read: of them, those that are read whole.
-        tokens: of the article in all, prefix and end token included.
-        limit: tokens that are read at most.
-        end: the character of the article at which reading stops; the article's length where all of it is read.
-    """
-
-    words: int
-    words_read: int
-    tokens: int
-    limit: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A summary and how it came about.
-
-    Attributes:
-        text: the summary; may be empty.
-        tokens_read, tokens_total: of the source, prefix and end token included, read and in all.
-        tokens_written, finished: tokens generated; False if a limit cut the summary off.
-        unknown: how many of the tokens read are `<unk>`: characters that the vocabulary lacks.
-        remarks: what to know before believing it, worst first.
-        decoding: the settings, as a record states them.
-        seconds: that it took.
-    """
-
-    text: str
-    tokens_read: int
-    tokens_total: int
-    tokens_written: int
-    finished: bool
-    unknown: int
-    remarks: tuple[Remark, ...]
-    decoding: dict[str, Any]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a summary: the article's words with scores.
-
-    Attributes:
-        spans: their texts joined are the article, character for character; scores in nats.
-        shown: the scores divided by the largest absolute one; None as in `spans`.
-        strongest: words with the largest absolute scores, strongest first.
-        attribution: what the spans are folded from, with completeness and shares.
-    """
-
-    spans: tuple[Span, ...]
-    shown: tuple[float | None, ...]
-    strongest: tuple[Span, ...]
-    attribution: Attribution
-
-
-@dataclass(frozen=True)
-class AskedAgain:
-    """The model asked again after words were struck out of the article.
-
-    Attributes:
-        deletion: what is left, and how far the old summary's probability fell.
-        answer: the new summary.
-        changes: from the old summary to the new one, in words.
-    """
-
-    deletion: Deletion
-    answer: Answer
-    changes: tuple[Change, ...]
 
 
 class Engine:
@@ -247,30 +172,84 @@ class Engine:
             key, lambda between: sources_of(self.pair(article, summary), word, between, by), progress, waiting
         )
 
-    def evidence(self, article: str, summary: str, word: int | None = None, method: str = DEFAULT_METHOD) -> Evidence:
+    def evidence(
+        self,
+        article: str,
+        summary: str,
+        word: int | None = None,
+        method: str = DEFAULT_METHOD,
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
+        **settings: Any,
+    ) -> Evidence:
         """What leaving words out of the article, and asking the model again, says about `sources`' scores.
 
-        It takes some 250 forward passes: seconds for a small model.
+        It takes some 250 forward passes: seconds for a small model; a further method of the same summary far fewer.
 
         Raises:
             UserError: as `sources`.
         """
 
-        def compute(_: Progress) -> Evidence:
-            pair = self.pair(article, summary)
-            found = self.sources(article, summary, word, method=method)
-            return evidence(pair, np.array(found.attribution.scores), span_of(pair, word)[2])
+        def compute(between: Progress) -> Evidence:
+            found = self.sources(article, summary, word, method=method, **settings)
+            return evidence(self._proof(article, summary, word, between), np.array(found.attribution.scores))
 
-        return self._in_turn(("evidence", article, summary, word, method), compute)
+        key = ("evidence", article, summary, word, method, *sorted(settings.items()))
+        return self._in_turn(key, compute, progress, waiting)
 
-    def contrast(self, article: str, summary: str, other: str) -> Contrast:
+    def weight(
+        self,
+        article: str,
+        summary: str,
+        attribution: Attribution,
+        word: int | None = None,
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
+    ) -> Weight:
+        """Which of the words with scores do more than random ones; some 100 forward passes.
+
+        Args:
+            attribution: the scores, of the summary's word `word` or of all of it.
+
+        Raises:
+            UserError: as `sources`.
+        """
+
+        def compute(between: Progress) -> Weight:
+            proof, scores = self._proof(article, summary, word, between), np.array(attribution.scores)
+            return Weight(proof.noticeable_bounds(scores), proof.necessity(scores, min(5, len(proof.words))))
+
+        key = ("weight", article, summary, word, attribution.scores)
+        return self._in_turn(key, compute, progress, waiting)
+
+    def agreement(self, article: str, summary: str, first: Attribution, second: Attribution) -> Agreement:
+        """How alike two methods rank the article's words; computes nothing with the model."""
+        proof = self._proof(article, summary, None, lambda *_: None)
+        return agreement(*(proof.word_scores(np.array(one.scores)) for one in (first, second)))
+
+    def _proof(self, article: str, summary: str, word: int | None, between: Progress) -> Proof:
+        pair = self.pair(article, summary)
+        words = self._remember(("ablations", article, summary), lambda: Ablations(pair, "words"))
+        return Proof(pair, span_of(pair, word)[2], words=words, progress=between)
+
+    def contrast(
+        self,
+        article: str,
+        summary: str,
+        other: str,
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
+    ) -> Contrast:
         """Which words of the article favour `summary` over `other`, at the first token where the two part.
 
         Raises:
             UserError: there is nothing to explain, or the two are the same.
         """
-        key = ("contrast", article, summary, other)
-        return self._in_turn(key, lambda _: contrast(self.pair(article, summary), self.pair(article, other)))
+
+        def compute(between: Progress) -> Contrast:
+            return contrast(self.pair(article, summary), self.pair(article, other), progress=between)
+
+        return self._in_turn(("contrast", article, summary, other), compute, progress, waiting)
 
     def word_probabilities(self, article: str, summary: str) -> Certainty:
         """How sure the model is of each word of a summary, which may be any text.
@@ -293,6 +272,8 @@ class Engine:
         *,
         words: Sequence[int] = (),
         sentences: Sequence[int] = (),
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
     ) -> AskedAgain:
         """Strikes words or sentences out of the article and summarises what is left.
 
@@ -316,7 +297,7 @@ class Engine:
             (read,) = encode(self._tokenizer, [article], prefix=reader.prefix, limit=reader.max_source_length)
             return delete(article, places, log_probs, read_words=len(article[: read.end].split()))
 
-        deletion = self._in_turn(("deletion", article, summary, *places), compute)
+        deletion = self._in_turn(("deletion", article, summary, *places), compute, progress, waiting)
         answer = self.summarize(deletion.article, decoding)
         return AskedAgain(deletion, answer, tuple(changes(summary, answer.text)))
 
@@ -348,7 +329,7 @@ class Engine:
     ) -> T:
         """What a long computation gives; between its steps the summaries that wait are computed."""
 
-        def between(done: int, total: int) -> None:
+        def between(done: int, total: int | None) -> None:
             self._turns.short_first()
             torch.set_num_threads(_all_threads())
             if progress is not None:

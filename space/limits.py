@@ -50,6 +50,7 @@ NUM_BEAMS = Range("num_beams", 1, 8)
 MAX_NEW_TOKENS = Range("max_new_tokens", 4, 256)
 LENGTH_PENALTY = Range("length_penalty", -2, 4, whole=False)
 N_STEPS = Range("n_steps", 4, 128)
+TYPOS = Range("typos", 0, 30)  # per cent of the letters
 
 
 def decoding(num_beams: Any = None, max_new_tokens: Any = None, length_penalty: Any = None) -> dict[str, int | float]:

@@ -34,7 +34,8 @@ def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int
         cut_at: the limit of new tokens, if that cut the summary off.
         words_unread: words at the article's end that the model did not read.
     """
-    places = len(CopiedFrom(article).passages(summary))
+    passages = CopiedFrom(article).passages(summary)
+    places = len(passages)
     warnings = []
     if places > 1:
         warnings.append(f"Joined from {places} places of the article: read it against them.")
@@ -50,7 +51,8 @@ def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int
     if words_unread:
         warnings.append(f"The last {words_unread:,} words of the article were not read.")
     found = [Remark(text, warns=True) for text in warnings]
-    if places == 1 and not lacking:
+    # Another word, such as "not", would be made up even if the article has it elsewhere.
+    if places == 1 and not lacking and sum(run.length for run in passages[0]) == len(words_of(summary)):
         found.append(Remark("Taken from one place of the article; nothing in it is made up.", warns=False))
     return tuple(found)
 

@@ -31,6 +31,9 @@ const summariser = (() => {
     find("#tool").dataset.layer = name;
     find("#show-copied").setAttribute("aria-pressed", name === "copied");
     find("#show-influence").setAttribute("aria-pressed", name === "influence");
+    find("#show-strike").setAttribute("aria-pressed", name === "strike");
+    if (name === "strike") read();
+    ticks();
   }
 
   function asks() {
@@ -62,7 +65,7 @@ const summariser = (() => {
   // --- The copied-from map ---
 
   function pieces(letter) {
-    return [...document.querySelectorAll("mark.piece")].filter((one) =>
+    return [...document.querySelectorAll("#summary mark.piece, #article mark.piece")].filter((one) =>
       one.dataset.piece.split(" ").includes(letter),
     );
   }
@@ -90,7 +93,67 @@ const summariser = (() => {
   }
 
   const letterAt = (target) =>
-    (target.closest?.("mark.piece") ?? target.closest?.("[data-do=piece]"))?.dataset.piece.split(" ")[0] ?? null;
+    (target.closest?.("#summary mark.piece, #article mark.piece") ?? target.closest?.("[data-do=piece]"))?.dataset.piece.split(" ")[0] ?? null;
+
+  // --- Sentences that are struck out ---
+
+  let ticked = new Set(); // numbers of sentences
+  let tickedOf = ""; // the article that they are of
+  let asksWithout = [[], []]; // numbers of the sentences and the words that are asked about
+  let awaited = ""; // "asked" and then "seen" until the answer to what was struck out is announced
+
+  const lineThrough = new CSSStyleSheet();
+  lineThrough.replaceSync("::highlight(struck) { text-decoration: line-through 2px; }");
+  document.adoptedStyleSheets.push(lineThrough);
+
+  // The boxes are new with every answer; what was ticked stays as long as the article is the same.
+  function ticks() {
+    const article = find("#article .article");
+    const boxes = [...(article?.querySelectorAll(".strike") ?? [])];
+    if (article && article.textContent !== tickedOf) {
+      tickedOf = article.textContent;
+      ticked = new Set();
+    }
+    const ranges = [];
+    boxes.forEach((box, i) => {
+      box.checked = ticked.has(Number(box.dataset.sentence));
+      if (!box.checked) return;
+      const range = new Range();
+      range.setStartAfter(box);
+      const next = boxes[i + 1] ?? article.querySelector(".unread");
+      if (next) range.setEndBefore(next);
+      else range.setEndAfter(article.lastChild);
+      ranges.push(range);
+    });
+    const striking = find("#tool").dataset.layer === "strike";
+    if (window.Highlight) CSS.highlights.set("struck", new Highlight(...(striking ? ranges : [])));
+    const button = find("#strike-out button");
+    const count = `${ticked.size} sentence${ticked.size === 1 ? "" : "s"}`;
+    if (button && button.lastElementChild.textContent !== count) button.lastElementChild.textContent = count;
+    if (button) button.hidden = !ticked.size;
+    if (button) find("#strike-out .hint").hidden = !!ticked.size;
+  }
+
+  function strike(sentences, words) {
+    asksWithout = [sentences, words];
+    awaited = "asked";
+    find("#ask-without").click();
+  }
+
+  // The answer stands beside or above the article: it is brought into view and read out.
+  function answered() {
+    const answer = find("#again .card, #again .notice");
+    if (!awaited || !answer) return;
+    const busy = answer.matches(".busy");
+    if (awaited === "asked" && (busy || answer.matches(".problem"))) {
+      awaited = "seen";
+      answer.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
+    }
+    if (awaited !== "seen" || busy) return;
+    awaited = "";
+    say(answer.dataset.says ?? answer.textContent);
+    answer.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
+  }
 
   // --- Scores beside words ---
 
@@ -202,6 +265,8 @@ const summariser = (() => {
       read();
       find("#ask-word").click();
     },
+    strike: () => strike([...ticked], []),
+    without: (button) => strike([], button.dataset.words.split(",").map(Number)),
     copy: (button) => copied(find("#summary .summary").textContent, button),
     piece: (button) => open(openPiece === button.dataset.piece ? null : button.dataset.piece, true),
   };
@@ -213,6 +278,8 @@ const summariser = (() => {
   }
 
   function changed() {
+    ticks();
+    answered();
     for (const time of document.querySelectorAll("#status time:not([data-local])")) {
       const when = new Date(time.dateTime);
       time.dataset.local = "";
@@ -264,6 +331,12 @@ const summariser = (() => {
       find("#run").click();
     }
   });
+  document.addEventListener("change", (event) => {
+    const box = event.target.closest?.("#article .strike");
+    if (!box) return;
+    ticked[box.checked ? "add" : "delete"](Number(box.dataset.sentence));
+    ticks();
+  });
   let changing; // a text that is being typed is looked at when the hand rests
   document.addEventListener("input", (event) => {
     const asks = { "article-in": "#look", "reference-in": "#weigh" }[event.target.closest?.("#article-in, #reference-in")?.id];
@@ -277,6 +350,6 @@ const summariser = (() => {
     start();
   }, 50);
 
-  return { edit, read, layer, typed, referenced, link, fromLink, save, word: () => clicked };
+  return { edit, read, layer, typed, referenced, link, fromLink, save, word: () => clicked, struck: () => asksWithout };
 })();
 window.summariser = summariser;

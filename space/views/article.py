@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from space.markup import escape
-from space.views.copied import CopiedMap, marked
+from space.views.copied import Bounds, CopiedMap, marked
 from trainer.data.sentences import split_sentences
 from trainer.runtime.figures import signed
 
@@ -17,15 +17,29 @@ if TYPE_CHECKING:  # torch comes with it: the page opens first
 LAST_WORDS = 5  # that the meter names, of those that are read
 
 
-def article(text: str, read_to: int, copied: CopiedMap | None = None, spans: "Sequence[Span] | None" = None) -> str:
+def article(
+    text: str,
+    read_to: int,
+    copied: CopiedMap | None = None,
+    spans: "Sequence[Span] | None" = None,
+    coloured: Sequence[Bounds] | None = None,
+    *,
+    strikes: bool = False,
+) -> str:
     """The article as HTML, whose text is the article, character for character.
 
     Args:
         read_to: the character at which reading stops.
         copied: the pieces that a summary took from it.
         spans: its words with scores, which tint them and draw a bar before each sentence.
+        coloured: (start, end) of the words that are tinted, rising; None: all that have a score.
+        strikes: whether each sentence that is read has a box with which it can be struck out.
     """
-    atoms, bars = (_words(spans), _bars(text[:read_to], spans)) if spans else ([], {})
+    atoms = _words(spans, coloured) if spans else []
+    starts = _starts(text[:read_to]) if spans or strikes else []
+    bars = _bars(starts, spans) if spans else {}
+    if strikes:
+        bars = {start: _box(number) + bars.get(start, "") for number, start in enumerate(starts)}
     places = [(piece, piece.in_article) for piece in copied.pieces] if copied else []
     read, unread = _split(atoms, places, read_to)
     html = marked(text[:read_to], *read, bars)
@@ -36,35 +50,51 @@ def article(text: str, read_to: int, copied: CopiedMap | None = None, spans: "Se
     return f'<div class="article" dir="auto" tabindex="-1">{html}</div>'
 
 
-def _words(spans: "Sequence[Span]") -> list[tuple[int, int, str]]:
-    """(start, end, opening tag) of the words with a score."""
-    atoms, start = [], 0
-    largest = max((abs(span.score) for span in spans if span.score is not None), default=0.0) or 1.0
-    for text, score in spans:
-        end = start + len(text)
-        if score is not None:
-            sign = "up" if score >= 0 else "down"
-            style = f"--a:{math.sqrt(abs(score) / largest):.3f}"
-            atoms.append((start, end, f'<span class="w {sign}" style="{style}" data-nats="{signed(score, 3)}">'))
-        start = end
-    return atoms
-
-
-def _bars(read: str, spans: "Sequence[Span]") -> dict[int, str]:
-    """Before each sentence that was read a bar as high as its words' scores are together, of the strongest sentence's.
-
-    A word is of one sentence only, so the bars add up as the words do.
-    """
-    scores, start = [], 0
-    for text, score in spans:
-        scores.append((start, score or 0.0))
-        start += len(text)
+def _starts(read: str) -> list[int]:
+    """The first character of each sentence."""
     starts, place = [], 0
     for sentence in split_sentences(read):
         first = sentence.split()[0]
         place = read.index(first, place)
         starts.append(place)
         place += len(first)
+    return starts
+
+
+def _box(number: int) -> str:
+    label = f"Strike sentence {number + 1} out"
+    return f'<input type="checkbox" class="strike" data-sentence="{number}" aria-label="{label}">'
+
+
+def _words(spans: "Sequence[Span]", coloured: Sequence[Bounds] | None) -> list[tuple[int, int, str]]:
+    """(start, end, opening tag) of the words with a score."""
+    atoms, start = [], 0
+    ends = [end for _, end in coloured or ()]
+    largest = max((abs(span.score) for span in spans if span.score is not None), default=0.0) or 1.0
+    for text, score in spans:
+        end = start + len(text)
+        if score is not None:
+            sign = "up" if score >= 0 else "down"
+            paint = math.sqrt(abs(score) / largest)
+            if coloured is not None:
+                place = bisect_right(ends, start)
+                paint *= place < len(ends) and coloured[place][0] < end
+            style = f"--a:{paint:.3f}"
+            atoms.append((start, end, f'<span class="w {sign}" style="{style}" data-nats="{signed(score, 3)}">'))
+        start = end
+    return atoms
+
+
+def _bars(starts: list[int], spans: "Sequence[Span]") -> dict[int, str]:
+    """A bar before each sentence that was read, by the sentence's first character.
+
+    It is as high as its words' scores are together, of the strongest sentence's. A word is of one sentence only, so the
+    bars add up as the words do.
+    """
+    scores, start = [], 0
+    for text, score in spans:
+        scores.append((start, score or 0.0))
+        start += len(text)
     totals = dict.fromkeys(starts, 0.0)
     for start, score in scores:
         if starts and start >= starts[0]:

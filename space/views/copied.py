@@ -72,6 +72,18 @@ def _piece(number: int, runs: list[Run], written: list[Bounds], read: list[Bound
     )
 
 
+def whole_words(text: str, runs: tuple[Bounds, ...]) -> tuple[Bounds, ...]:
+    """Stretches of a text, each with the punctuation that stands at its ends without white space between."""
+    found = []
+    for start, end in runs:
+        while start and not text[start - 1].isspace():
+            start -= 1
+        while end < len(text) and not text[end].isspace():
+            end += 1
+        found.append((start, end))
+    return tuple(found)
+
+
 def marked(
     text: str,
     atoms: list[tuple[int, int, str]],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from space.markup import escape
 from space.views import article as article_view
-from space.views.summary import byline, summary_card
+from space.views.summary import byline, chose, summary_card
 from space.views.why import explanation
 
 if TYPE_CHECKING:  # torch comes with it: the page opens first
@@ -93,7 +93,9 @@ def as_html(shown: "Shown") -> str:
     written, engine = shown.answer, shown.engine
     by = byline(engine.label, engine.revision)
     reading = engine.reading(shown.article)
-    why = explanation(shown.explanation, written.decoding["prefix"]) if shown.explanation else ""
+    why = ""
+    if shown.explanation:
+        why = explanation(shown.explanation, written.decoding["prefix"], shown.weight, chose(written))
     influence = f'<section class="card"><h2>Influence on the model</h2>{why}</section>' if why else ""
     style = "\n".join((STYLE / sheet).read_text("utf-8") for sheet in SHEETS)
     layer = "influence" if shown.spans else "copied"
@@ -111,4 +113,4 @@ def as_html(shown: "Shown") -> str:
 
 
 def _article(shown: "Shown", read_to: int) -> str:
-    return article_view.article(shown.article, read_to, shown.copied, shown.spans)
+    return article_view.article(shown.article, read_to, shown.copied, shown.spans, shown.coloured)

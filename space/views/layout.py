@@ -1,32 +1,31 @@
 """The tool's layout: one article on the left, its summary on the right, and which control does what."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import gradio as gr
 
-from space import answering, limits
-from space.answering import MODEL, N_STEPS, Parts, Shown, examples
+from space import answering, checking, limits
+from space.answering import N_STEPS, Parts, Shown, examples
 from space.guards import without_tags
 from space.serving import Serving
 from space.views import article as article_view
+from space.views import checks, export
 from space.views import chip as chip_view
-from space.views import export
+from space.views.checks import AT_ONCE, EXPLAIN, PRIVATE, SUMMARISE, Checks
+from space.views.checks import html as _html
 from space.views.notices import notice
 
-# Explanations wait in a line of their own: nobody's summary waits behind them.
-SUMMARISE, EXPLAIN = "summarise", "explain"
 # Seconds between two looks at the models: while something is under way, and when only a later retry may change it.
 WHILE_MOVING = 1.0
 WHEN_SETTLED = 15.0
-PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE = {"queue": False, **PRIVATE}
 DECODING = (limits.NUM_BEAMS, limits.MAX_NEW_TOKENS, limits.LENGTH_PENALTY)
 # The values of the sliders until a model has said its own.
 FIRST_VALUES = (4, 64, 1)
 
 
-class Tool:
+class Tool(Checks):
     """The components of the tool by their names; a request changes some of them."""
 
     def __init__(self, compares: bool) -> None:
@@ -79,12 +78,15 @@ class Tool:
             self.meter = _html("meter")
             self.show_copied = gr.Button("Copied from", elem_id="show-copied", size="sm")
             self.show_influence = gr.Button("Influence", elem_id="show-influence", size="sm")
+            self.show_strike = gr.Button("Strike out", elem_id="show-strike", size="sm")
+            self._strikes()
 
     def _side(self, first: dict[str, Any], compares: bool) -> None:
         self.takeover = _html("takeover")
         self.progress = gr.HTML(notice("Loading…", "busy"), elem_id="progress", apply_default_css=False)
         self.summary = _html("summary")
         self.sources = _html("sources")
+        self.again = _html("again")
         # Asked by page.js for what is clicked inside the summary; their values go through no field that is seen.
         self.word = gr.Number(visible=False, precision=0)
         self.ask_word = gr.Button("Sources of a word", elem_id="ask-word")
@@ -106,8 +108,11 @@ class Tool:
                 elem_id="reference-in",
             )
             self.reference_error = _html("reference-error")
+        self._certainty()
+        self._typos()
         with gr.Accordion("Why these words?", open=False, elem_id="why", elem_classes="fold") as self.why_fold:
             self.why = _html("explanation")
+            self._methods()
         with gr.Accordion("Settings", open=False, elem_id="settings", elem_classes="fold") as self.settings:
             self.own = gr.Checkbox(True, label="Decode the way the model’s published scores were made")
             self.num_beams, self.max_new_tokens, self.length_penalty = (
@@ -144,6 +149,7 @@ class Tool:
             "busy",
             "settings",
             *answering.ERRORS,
+            *self.parts_of_checks,
         )
         return [getattr(self, name) for name in names] + self.decoding
 
@@ -183,10 +189,6 @@ def build(serving: Serving, others: Sequence[Serving], page: gr.Blocks) -> None:
     _requests(serving, others, page, tool)
 
 
-def _html(elem_id: str) -> gr.HTML:
-    return gr.HTML("", elem_id=elem_id, apply_default_css=False)
-
-
 def _slider(limit: limits.Range, value: float, label: str, info: str | None = None, **options: Any) -> gr.Slider:
     step = 1 if limit.whole else 0.1
     return gr.Slider(limit.least, limit.greatest, value, step=step, label=label, info=info, **options)
@@ -216,6 +218,7 @@ def _switches(tool: Tool) -> None:
     tool.edit.click(None, js="() => summariser.edit(false)")
     tool.paste.click(None, js="() => summariser.edit(true)")
     tool.show_copied.click(None, js="() => summariser.layer('copied')")
+    tool.show_strike.click(None, js="() => summariser.layer('strike')")
     tool.why_fold.collapse(lambda: False, outputs=tool.explains, js="() => summariser.layer('copied')", **AT_ONCE)
     tool.own.change(lambda own: [gr.Slider(interactive=not own)] * 3, inputs=tool.own, outputs=tool.decoding, **AT_ONCE)
     for button, made, name in (
@@ -239,6 +242,11 @@ def _requests(serving: Serving, others: Sequence[Serving], page: gr.Blocks, tool
 
     def explain(shown: Shown | None, explains: bool, n_steps: int) -> Iterator[dict]:
         yield from tool.updates(answering.explain(shown if explains else None, n_steps))
+
+    def open_folds(shown: Shown | None, sure: bool, explains: bool, n_steps: int) -> Iterator[dict]:
+        """What a new summary is asked in the folds that are open."""
+        certain = checking.certainty(shown if sure else None)
+        yield from tool.updates(chain(certain, answering.explain(shown if explains else None, n_steps)))
 
     def sources(shown: Shown | None, word: Any) -> Iterator[dict]:
         yield from tool.updates(answering.sources(shown, word))
@@ -267,15 +275,18 @@ def _requests(serving: Serving, others: Sequence[Serving], page: gr.Blocks, tool
     explains = {
         "inputs": [tool.shown, tool.explains, tool.n_steps],
         "outputs": tool.parts,
+        # The model's own line has one of them computed at a time; those in it are told their place.
         "concurrency_id": EXPLAIN,
-        "concurrency_limit": 1,
+        "concurrency_limit": serving.together,
         **PRIVATE,
     }
+    opened_folds = explains | {"inputs": [tool.shown, tool.sure, tool.explains, tool.n_steps]}
     running: list[Any] = []
+    checks.wire(tool, running)
 
     def then_respond(event: Any, answers: Callable[..., Iterator[dict]] = respond) -> None:
         asked = event.then(answers, **asks)
-        running.extend([asked, asked.then(explain, **explains)])
+        running.extend([asked, asked.then(open_folds, **opened_folds)])
 
     from_link = "(...values) => summariser.fromLink(values)"
     opened = page.load(None, js=from_link, inputs=tool.fields, outputs=tool.fields)
@@ -292,12 +303,12 @@ def _requests(serving: Serving, others: Sequence[Serving], page: gr.Blocks, tool
         running.append(wanted.then(explain, **explains))
     ask_word = {"js": "(shown, word) => [shown, summariser.word()]", "concurrency_id": EXPLAIN, **PRIVATE}
     asked = tool.ask_word.click(sources, inputs=[tool.shown, tool.word], outputs=tool.parts, **ask_word)
-    asked_others = {"inputs": [tool.shown, tool.reference], "outputs": tool.parts, "concurrency_id": MODEL, **PRIVATE}
-    running.extend([asked, tool.ask_others.click(ask_others, **asked_others)])
+    asked_others = {"inputs": [tool.shown, tool.reference], "outputs": tool.parts, "concurrency_id": SUMMARISE}
+    running.extend([asked, tool.ask_others.click(ask_others, **asked_others, **PRIVATE)])
     for button in (tool.run, tool.anyway, tool.strip, *tool.tries):  # what was under way is not wanted any more
         button.click(None, cancels=running)
-    stopped = {"inputs": [tool.progress, tool.why], "outputs": [tool.progress, tool.why, tool.busy]}
-    tool.busy.click(_stopped, cancels=running, **stopped, **AT_ONCE)
+    told = [tool.progress, tool.why, tool.sources, tool.again, tool.methods, tool.noisy_progress]
+    tool.busy.click(_stopped, cancels=running, inputs=told, outputs=[tool.busy, *told], **AT_ONCE)
     looks = {"inputs": [tool.article, tool.shown], "outputs": tool.parts, "trigger_mode": "always_last", **AT_ONCE}
     types = "(article, shown, reference) => [article, shown, summariser.typed(article, reference)]"
     typing = looks | {"inputs": [*looks["inputs"], tool.reference], "outputs": [*tool.parts, tool.reference]}
@@ -316,11 +327,6 @@ def _filled(tool: Tool, button: gr.Button, example: dict[str, Any]) -> Any:
     return button.click(lambda: filled, outputs=places, **AT_ONCE)
 
 
-def _stopped(progress: str, why: str) -> tuple[str, str, gr.Button]:
+def _stopped(*told: str) -> list[Any]:
     """What is there stays, and what was still to come says so."""
-    stopped = notice("Stopped.")
-    return (
-        stopped if "notice busy" in progress else progress,
-        stopped if "notice busy" in why else why,
-        gr.Button(interactive=False),
-    )
+    return [gr.Button(interactive=False), *(notice("Stopped.") if "notice busy" in part else part for part in told)]

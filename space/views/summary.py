@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from space.markup import escape
 from space.serving import STARTER_NAME
 from space.verdict import Remark, standing
-from space.views.copied import CopiedMap, marked
+from space.views.copied import CopiedMap, marked, whole_words
 
 if TYPE_CHECKING:  # torch comes with it: the page opens first
     from space.engine import Answer
@@ -64,19 +64,7 @@ def summary_text(text: str, copied: CopiedMap) -> str:
         stop = -1 if number else 0
         tag = f'<span class="{kind}" data-do="word" data-word="{number}" role="button" tabindex="{stop}">'
         words.append((*run.span(), tag))
-    return marked(
-        text, words, [(piece, tuple(_whole(text, run) for run in piece.in_summary)) for piece in copied.pieces]
-    )
-
-
-def _whole(text: str, run: tuple[int, int]) -> tuple[int, int]:
-    """A stretch with the punctuation that stands at its ends without white space between."""
-    start, end = run
-    while start and not text[start - 1].isspace():
-        start -= 1
-    while end < len(text) and not text[end].isspace():
-        end += 1
-    return start, end
+    return marked(text, words, [(piece, whole_words(text, piece.in_summary)) for piece in copied.pieces])
 
 
 def byline(name: str, revision: str | None) -> str:

@@ -1,22 +1,27 @@
 """Why, for those who want to know: what the words of the article did to the summary's probability, in numbers."""
 
+import re
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from space.markup import escape
+from space.views.changed import OF_THE_ARTICLE
 from trainer.runtime.figures import signed
 
 if TYPE_CHECKING:  # torch comes with it: the page opens first
-    from space.engine import Explanation
+    from space.engine import Explanation, Weight
+    from trainer.attribution.folding import Span
     from trainer.attribution.sources import Sources
 
 MOST_ROWS = 1000  # words in the table of all; a page of more is slow to draw
-
-
 NAMED_SOURCES = 6
 
 
-def sources(found: "Sources") -> str:
-    """The words of the article that most raised or lowered the probability of one word of the summary."""
+def sources(found: "Sources", article: str, weight: "Weight | None" = None) -> str:
+    """The words of the article that most raised or lowered the probability of one word of the summary.
+
+    With a button that strikes those that raised it out of the article.
+    """
     words = [span for span in found.spans if span.score is not None and any(map(str.isalnum, span.text))]
     strongest = sorted(words, key=lambda span: -abs(span.score))[:NAMED_SOURCES]
     largest = abs(strongest[0].score) if strongest else 1.0
@@ -32,18 +37,61 @@ def sources(found: "Sources") -> str:
     return (
         f'<section class="card sources" aria-label="Sources of a word"><p>What made the model say '
         f"<b>“{escape(found.word)}”</b>? The words of the article that weigh most (tinted in the article too):</p>"
-        f'<ul>{listed}</ul><p class="note">In nats: + raised its probability, − lowered it. {told}.</p></section>'
+        f"<ul>{listed}</ul>{_strike_button(found, strongest, article)}"
+        f'<p class="note">In nats: + raised its probability, − lowered it. {told}. {_coloured(weight)}</p></section>'
     )
 
 
-def explanation(found: "Explanation", prefix: str) -> str:
-    """What is explained, the strongest words, whether the scores add up, and every word's score."""
+def _strike_button(found: "Sources", strongest: "list[Span]", article: str) -> str:
+    """A button that asks again without the words that raised the probability; it names them by their numbers."""
+    raising = {id(span) for span in strongest if span.score > 0}
+    runs = [run.start() for run in re.finditer(r"\S+", article)]
+    numbers, start = [], 0
+    for span in found.spans:
+        if id(span) in raising:
+            numbers.append(str(bisect_right(runs, start) - 1))
+        start += len(span.text)
+    if not numbers:
+        return ""
+    words = "this word" if len(numbers) == 1 else f"the {len(numbers)} that raised it"
+    listed = ",".join(numbers)
+    return f'<p><button type="button" data-do="without" data-words="{listed}">Ask again without {words}</button></p>'
+
+
+def _coloured(weight: "Weight | None") -> str:
+    if weight is None:
+        return ""
+    if not weight.bounds:
+        return "No word does more than random ones when it is left out: none is tinted."
+    count = len(weight.bounds)
+    words = "one word that does" if count == 1 else f"{count:,} words that do"
+    return f"Tinted: the {words} more than random ones when left out."
+
+
+def explanation(found: "Explanation", prefix: str, weight: "Weight | None" = None, chosen: bool = False) -> str:
+    """What is explained, whether its words matter, the strongest words, whether the scores add up, every word's score.
+
+    Args:
+        weight: what leaving words out says, once that is known.
+        chosen: whether the summary is a sentence of the article.
+    """
     size = max((abs(span.score) for span in found.spans if span.score is not None), default=0.0)
     return (
         '<section class="why" aria-label="Explanation">'
-        f'<p class="explained">{_explained(found)}</p>{_legend(size)}'
+        f'{_proof(weight, chosen)}<p class="explained">{_explained(found)}</p>{_legend(size)}'
         f"<h3>Strongest words</h3>{_strongest(found)}"
         f"<h3>Do the scores add up?</h3>{_facts(found, prefix)}{_all_words(found)}</section>"
+    )
+
+
+def _proof(weight: "Weight | None", chosen: bool) -> str:
+    if weight is None:
+        return ""
+    named = ", ".join(f"“{escape(word)}”" for word in weight.necessity.words)
+    note = f" {OF_THE_ARTICLE}" if chosen else ""
+    return (
+        f'<p class="proof"><b>{escape(weight.necessity.sentence)}</b></p>'
+        f'<p class="explained" dir="auto">{named}. {_coloured(weight)}{note}</p>'
     )
 
 

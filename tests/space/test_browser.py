@@ -26,6 +26,7 @@ COPIED = examples()[1]["article"].replace("owls", "gulls")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENT)
     with sync_playwright() as playwright:
         browser = open_browser(playwright)
         if browser is None:

@@ -39,6 +39,8 @@ def said(summary: str, cut_at: int | None = None, words_unread: int = 0) -> list
         ),
         ("“Four years of work,” Anna Vell said on Monday, when she opened it.", [ONE_PLACE]),
         ("A bridge is open again.", []),
+        ("Anna Vell never opened the new bridge over the Orsa on Monday.", []),  # a word of its own: no tick
+        ("Somehow a lorry fell through it.", []),
         ("", []),
     ],
 )

@@ -6,7 +6,7 @@ takes the summary itself out of the text, and the log probability falls by tens 
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,11 +54,23 @@ class Proof:
         row: the summary tokens that are explained together; None: all.
         orders: random orders to compare with.
         seed: of these.
+        words: the pair's words and what is known already of leaving them out; rows and methods can share it.
+        progress: called with (forward passes made, None) after each question; what it raises ends the work.
     """
 
-    def __init__(self, pair: Pair, row: Sequence[int] | None = None, *, orders: int = ORDERS, seed: int = 0):
+    def __init__(
+        self,
+        pair: Pair,
+        row: Sequence[int] | None = None,
+        *,
+        orders: int = ORDERS,
+        seed: int = 0,
+        words: Ablations | None = None,
+        progress: Callable[[int, None], None] | None = None,
+    ):
         self.pair = pair
-        self.words = Ablations(pair, "words")
+        self.words = Ablations(pair, "words") if words is None else words
+        self._progress = progress
         self._weights = row_weights(pair, pair.whole if row is None else [row])[0].double().numpy()
         generator = np.random.default_rng(seed)
         self._orders = [generator.permutation(len(self.words)) for _ in range(orders)]
@@ -75,7 +87,10 @@ class Proof:
         """The row's log probability where `words` are left out, or alone are read; nats."""
         mask = np.full(len(self.words), not kept)
         mask[np.asarray(words, dtype=int)] = kept
-        return float(self._weights @ self.words.log_probs(mask))
+        found = float(self._weights @ self.words.log_probs(mask))
+        if self._progress is not None:
+            self._progress(self.words.passes_made, None)
+        return found
 
     def deletion(self, scores: np.ndarray) -> Curve:
         """Words are left out of the article, the highest score first."""
@@ -104,19 +119,34 @@ class Proof:
             random_fall=float(np.mean([self.fall(order[:count]) for order in self._orders])),
         )
 
-    def noticeable(self, scores: np.ndarray) -> int:
+    def noticeable(self, scores: np.ndarray, sign: int = 1) -> int:
         """How many words, strongest first, do more than random ones: the others should not be coloured.
 
         The words are left out in groups, the first 5, the next 5, the next 10, 20, …: as soon as a group's fall does
         not exceed that of all but one of the random groups of its size, it and the rest are not noticeable.
+
+        Args:
+            sign: 1 for words that raise the log probability; −1 for those that lower it: the lowest score comes first,
+                and it is the log probability's rise that counts.
         """
-        order, start, end = self.order(scores), 0, min(5, len(self.words))
+        order, start, end = self.order(sign * scores), 0, min(5, len(self.words))
         while start < end:
-            falls = sorted(self.fall(random[: end - start]) for random in self._orders)
-            if self.fall(order[start:end]) <= falls[-2 if len(falls) > 1 else -1]:
+            falls = sorted(sign * self.fall(random[: end - start]) for random in self._orders)
+            if sign * self.fall(order[start:end]) <= falls[-2 if len(falls) > 1 else -1]:
                 return start
             start, end = end, min(2 * end, len(self.words))
         return end
+
+    def noticeable_bounds(self, scores: np.ndarray) -> tuple[tuple[int, int], ...]:
+        """(start, end) in the article's characters of the words to be coloured, in order: both signs' noticeable ones.
+
+        Of a noticeable group a word whose own score has the other sign is left out.
+        """
+        by_word, found = self.word_scores(scores), set()
+        for sign in (1, -1):
+            strongest = self.order(sign * scores)[: self.noticeable(scores, sign)]
+            found |= {self.words.bounds[word] for word in strongest if sign * by_word[word] > 0}
+        return tuple(sorted(found))
 
     def _curve(self, scores: np.ndarray, kept: bool) -> Curve:
         counts = [round(share * len(self.words)) for share in SHARES]
@@ -153,7 +183,7 @@ class Necessity:
         """In words, from these numbers."""
         words = "this word" if len(self.words) == 1 else f"these {len(self.words)} words"
         others = "1 random word" if len(self.words) == 1 else f"{len(self.words)} random words"
-        return f"Without {words} the summary becomes {_times(self.fall)}; without {others} {_times(self.random_fall)}."
+        return f"Without {words} the summary becomes {times(self.fall)}; without {others} {times(self.random_fall)}."
 
 
 @dataclass(frozen=True)
@@ -172,14 +202,14 @@ class Evidence:
     noticeable: int
 
 
-def evidence(pair: Pair, scores: np.ndarray, row: Sequence[int] | None = None, count: int = 5) -> Evidence:
-    """The proof for `scores` (source tokens) of the summary tokens `row`, by default all; some 250 forward passes."""
-    proof = Proof(pair, row)
+def evidence(proof: Proof, scores: np.ndarray, count: int = 5) -> Evidence:
+    """The proof for `scores` (source tokens); some 250 forward passes, where nothing is known already."""
     necessity = proof.necessity(scores, min(count, len(proof.words)))
     return Evidence(proof.deletion(scores), proof.insertion(scores), necessity, proof.noticeable(scores))
 
 
-def _times(fall: float) -> str:
+def times(fall: float) -> str:
+    """ "10⁴ times less probable", for a fall of the log probability in nats; "more" for a negative one."""
     more_or_less = "less" if fall >= 0 else "more"
     power = abs(fall) / math.log(10)
     if power >= 3:
