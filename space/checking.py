@@ -69,7 +69,7 @@ def noise(shown: Shown | None, percent: Any) -> Iterator[Parts]:
     """The summary of the article with typos in so many per cent of its letters, beside that of the clean one."""
     from space.comparison import score
     from trainer.attribution.deletion import changes
-    from trainer.studies.noise import typos
+    from trainer.data.noise import typos
 
     if not _has_summary(shown):
         return
