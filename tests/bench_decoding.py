@@ -10,8 +10,8 @@ Printed and, with `--record`, kept in trainer/records/bench/decoding.json: the m
 of each engine, and how often transformers' median holds ours. CTranslate2 takes part where it is installed
 (`pip install ctranslate2`); it is no requirement of the project.
 
-With `--quality` the shipped model writes summaries of real articles in fp32 and in int8, greedily: how many are the
-same, and what ROUGE says of both. Lines of the file hold `document` and `summary`.
+With `--quality` the shipped model writes summaries of real articles in fp32 and in each int8, greedily: how many are
+the same, and what ROUGE says of each. Lines of the file hold `document` and `summary`.
 
 Time it on an idle machine: with other work beside it, two threads wait for each other at every operator. Where there is
 none, `--clock cpu --threads 1` counts the seconds of a core that the process really gets.
@@ -25,7 +25,6 @@ import shlex
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -37,8 +36,9 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig, T5Config, T5ForConditionalGeneration
 
 from trainer.metrics.rouge import rouge
+from trainer.models.ctranslate2_decoding import CTranslate2Decoder
 from trainer.models.load import load_model
-from trainer.models.t5_decoding import Decoding, decode
+from trainer.models.t5_decoding import Decoding, decode, stream
 from trainer.models.t5_network import T5Network
 from trainer.runtime.files import write_atomically
 from trainer.settings.base import ROOT
@@ -50,8 +50,11 @@ NEW_TOKENS = 40
 T5_SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_heads": 8, "num_layers": 6, "num_decoder_layers": 6}
 MODELS = {"t5-small-shapes": 512, "space/starter": 448}  # and how many tokens an article has
 CASES = {"greedy": (1, 1), "beam 4": (1, 4), "batch 8": (8, 1)}  # articles and beams
+FIRST_TOKEN = "first token"
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+QUALITY = ("fp32", "int8", *(("ctranslate2-int8",) if find_spec("ctranslate2") else ()))  # number formats
 
 Engine = Callable[[], list[list[int]]]
 
@@ -70,7 +73,7 @@ def build(name: str) -> T5ForConditionalGeneration:
     return model.eval()
 
 
-def engines(model: T5ForConditionalGeneration, texts: list[list[int]], beams: int, threads: int, folder: Path):
+def engines(model: T5ForConditionalGeneration, texts: list[list[int]], beams: int) -> dict[str, Engine]:
     """Name → function that writes `NEW_TOKENS` tokens of each text."""
     settings = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0, "num_beams": beams}
     config = GenerationConfig(**settings, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS)
@@ -85,32 +88,15 @@ def engines(model: T5ForConditionalGeneration, texts: list[list[int]], beams: in
         network, decoding = T5Network(model, number_format), Decoding.of(config)
         return lambda: [one.ids for (one,) in decode(network, texts, decoding, torch.Generator())]
 
+    def other() -> list[list[int]]:
+        return [one.ids for (one,) in decoder.decode(texts, decoding)]
+
     found = {"transformers fp32": library} | {f"ours {name}": ours(name) for name in ("fp32", "int8")}
     if find_spec("ctranslate2"):
-        found["CTranslate2 int8"] = _ctranslate2(model, texts, beams, threads, folder)
+        tokenizer = AutoTokenizer.from_pretrained(STARTER)  # any will do: the texts are ids, and ids come back
+        decoder, decoding = CTranslate2Decoder(model, tokenizer, "ctranslate2-int8"), Decoding.of(config)
+        found["CTranslate2 int8"] = other
     return found
-
-
-def _ctranslate2(model, texts: list[list[int]], beams: int, threads: int, folder: Path) -> Engine:
-    import ctranslate2
-
-    tokenizer = AutoTokenizer.from_pretrained(STARTER)  # any will do: the texts are ids, and ids come back
-    if not (folder / "converted").is_dir():
-        model.save_pretrained(folder / "model")
-        tokenizer.save_pretrained(folder / "model")
-        converter = ctranslate2.converters.TransformersConverter(str(folder / "model"))
-        converter.convert(str(folder / "converted"), quantization="int8")
-    translator = ctranslate2.Translator(str(folder / "converted"), compute_type="int8", intra_threads=threads)
-    words = json.loads((folder / "converted" / "shared_vocabulary.json").read_text("utf-8"))
-    numbers = {word: number for number, word in enumerate(words)}
-    batch = [[words[token] for token in text] for text in texts]
-
-    def write() -> list[list[int]]:
-        lengths = {"max_decoding_length": NEW_TOKENS, "min_decoding_length": NEW_TOKENS, "max_input_length": 0}
-        results = translator.translate_batch(batch, beam_size=beams, **lengths)
-        return [[numbers[word] for word in result.hypotheses[0]] for result in results]
-
-    return write
 
 
 def check(found: dict[str, list[list[int]]]) -> dict[str, float]:
@@ -132,13 +118,17 @@ def quality(file: Path, n: int) -> dict[str, Any]:
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()[:n]]
     model, tokenizer, _ = load_model(STARTER)
     written, means = {}, {}
-    for number_format in ("fp32", "int8"):
+    for number_format in QUALITY:
         settings = {"num_beams": 1, "number_format": number_format}
         summarizer = Seq2SeqSummarizer(model, tokenizer, name="space/starter", generation=settings)
         written[number_format] = [one.text for one in summarizer.summarize([row["document"] for row in rows])]
         scores = rouge(written[number_format], [row["summary"] for row in rows])
         means[number_format] = {kind: round(100 * scores.mean(kind), 2) for kind in scores.values}
-    same = sum(ours == exact for ours, exact in zip(written["int8"], written["fp32"], strict=True))
+    same = {
+        name: sum(ours == exact for ours, exact in zip(texts, written["fp32"], strict=True))
+        for name, texts in written.items()
+        if name != "fp32"
+    }
     return {"file": file.name, "n": len(rows), "decoding": summarizer.decoding(), "unchanged": same, "rouge_f1": means}
 
 
@@ -167,7 +157,7 @@ def about(threads: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default="t5-small-shapes")
-    parser.add_argument("--case", choices=CASES, nargs="+", default=["greedy"])
+    parser.add_argument("--case", choices=(*CASES, FIRST_TOKEN), nargs="+", default=["greedy"])
     parser.add_argument("--quality", type=Path, metavar="FILE", help="JSON Lines with `document` and `summary`")
     parser.add_argument("--n", type=int, default=150, help="articles of that file")
     parser.add_argument("--threads", type=int, default=2)
@@ -183,32 +173,33 @@ def main() -> None:
             keep({"quality": found | about(args.threads)})
         return
     model = build(args.model)
-    with tempfile.TemporaryDirectory() as folder:
-        for case in args.case:
-            rows = measure(model, args, case, Path(folder))
-            if args.record:
-                shape = {"case": case, "new_tokens": NEW_TOKENS, "source_tokens": MODELS[args.model]}
-                run = {
-                    "model": args.model,
-                    **shape,
-                    **about(args.threads),
-                    "clock": args.clock,
-                    "repeats": args.repeats,
-                    "engines": rows,
-                }
-                runs = json.loads(RECORD.read_text("utf-8")).get("runs", []) if RECORD.is_file() else []
-                runs = [old for old in runs if (old["model"], old["case"]) != (args.model, case)]
-                order = [(name, one) for name in MODELS for one in CASES]
-                keep({"runs": sorted([*runs, run], key=lambda one: order.index((one["model"], one["case"])))})
+    for case in args.case:
+        found = first_token(model, args) if case == FIRST_TOKEN else {"engines": measure(model, args, case)}
+        if args.record:
+            new_tokens = 1 if case == FIRST_TOKEN else NEW_TOKENS
+            run = {
+                "model": args.model,
+                "case": case,
+                "new_tokens": new_tokens,
+                "source_tokens": MODELS[args.model],
+                **about(args.threads),
+                "clock": args.clock,
+                "repeats": args.repeats,
+                **found,
+            }
+            runs = json.loads(RECORD.read_text("utf-8")).get("runs", []) if RECORD.is_file() else []
+            runs = [old for old in runs if (old["model"], old["case"]) != (args.model, case)]
+            order = [(name, one) for name in MODELS for one in (*CASES, FIRST_TOKEN)]
+            keep({"runs": sorted([*runs, run], key=lambda one: order.index((one["model"], one["case"])))})
 
 
-def measure(model, args: argparse.Namespace, case: str, folder: Path) -> dict[str, dict[str, float]]:
+def measure(model, args: argparse.Namespace, case: str) -> dict[str, dict[str, float]]:
     """Checks the engines on the articles of a case, then times them in turn; printed and returned by their names."""
     (articles, beams), name, clock = CASES[case], args.model, CLOCKS[args.clock]
     generator = torch.Generator().manual_seed(1)
     size = (articles, MODELS[name])
     texts = torch.randint(5, min(model.config.vocab_size, 7000), size, generator=generator).tolist()
-    found = engines(model, texts, beams, args.threads, folder)
+    found = engines(model, texts, beams)
     shares = check({engine: write() for engine, write in found.items()})
     seconds: dict[str, list[float]] = {engine: [] for engine in found}
     for _ in range(args.repeats):
@@ -231,6 +222,27 @@ def measure(model, args: argparse.Namespace, case: str, folder: Path) -> dict[st
         spread = f"[{min(times):.3f}, {max(times):.3f}]"
         print(f"{engine:<20}{median:>9.3f} s {spread}{base / median:>7.2f}× {shares[engine]:.1%}", flush=True)
     return rows
+
+
+def first_token(model, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds to the first streamed token, and of those the encoder's alone (fp32, one article), and their ratio."""
+    clock, network = CLOCKS[args.clock], T5Network(model)
+    ids = torch.randint(5, 7000, (MODELS[args.model],), generator=torch.Generator().manual_seed(1)).tolist()
+    config = GenerationConfig(pad_token_id=0, eos_token_id=1, decoder_start_token_id=0, max_new_tokens=NEW_TOKENS)
+    parts: dict[str, list[float]] = {"encoder": [], "first_token": []}
+    for turn in range(args.repeats + 1):
+        start = clock()
+        with torch.inference_mode():
+            network._encode([ids])
+        middle = clock()
+        next(stream(network, ids, Decoding.of(config), torch.Generator()))
+        if turn:  # the first is not counted
+            parts["encoder"].append(middle - start)
+            parts["first_token"].append(clock() - middle)
+    seconds = {name: round(statistics.median(times), 4) for name, times in parts.items()}
+    found = {**seconds, "times_the_encoder": round(seconds["first_token"] / seconds["encoder"], 3)}
+    print(f"{args.model}, {FIRST_TOKEN}: {found}", flush=True)
+    return found
 
 
 def keep(values: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.screenshot import open_browser
-from trainer.report.benchmarks import decoding_table, quality_sentence
+from trainer.report.benchmarks import decoding_table, first_token_sentence, quality_sentence
 from trainer.report.plots import DARK, LIGHT, standalone, svg
 from trainer.report.qualitative import Shown
 from trainer.report.report import examples_page, report_page
@@ -56,9 +56,13 @@ class TestRebuilt:
         record = json.loads((RECORDS.parent / "bench" / "decoding.json").read_text("utf-8"))
         readme = (ROOT / "README.md").read_text("utf-8")
         assert markdown_table(decoding_table(record)) in readme
-        assert quality_sentence(record) in " ".join(readme.split())
+        for sentence in (first_token_sentence(record), quality_sentence(record)):
+            assert sentence in " ".join(readme.split())
         for run in record["runs"]:
             assert {"processor", "threads", "versions", "commit", "command"} <= run.keys()
+            if "first_token" in run:
+                assert run["times_the_encoder"] == pytest.approx(run["first_token"] / run["encoder"], rel=0.01)
+                continue
             assert run["engines"]["ours fp32"]["same_tokens"] == 1.0
             base = run["engines"]["transformers fp32"]["seconds"]
             for engine in run["engines"].values():

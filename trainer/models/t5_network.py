@@ -127,14 +127,13 @@ class T5Network:
         crossed = [block.layer[1].EncDecAttention for block in model.decoder.block]
         self._cross = [many(_joined(attention.k, attention.v)) for attention in crossed]
         self._encoder_norm = _scale(model.encoder.final_layer_norm)
-        scaled = isinstance(model, T5ForConditionalGeneration) and config.scale_decoder_outputs
         last_norm = _scale(model.decoder.final_layer_norm)
-        last_norm = last_norm * config.d_model**-0.5 if scaled else last_norm
+        last_norm = last_norm * config.d_model**-0.5 if scales_output(model) else last_norm
         head = few(model.lm_head.weight.detach())
         self._step = _Step(decoder, self.embedding, last_norm, head, self.norm, self.heads, self.width)
         self._steps, self._traced = 0, {}
         self._positions = [stack.block[0].layer[0].SelfAttention for stack in (model.encoder, model.decoder)]
-        self._weights = _weights(model)
+        self._weights = weights_of(model)
 
     @staticmethod
     def supports(model: torch.nn.Module) -> bool:
@@ -151,7 +150,7 @@ class T5Network:
 
     def is_of(self, model: PreTrainedModel, number_format: str = "fp32") -> bool:
         """Whether these are still the weights of `model`, in that format; to be asked before each decoding."""
-        return self.number_format == number_format and self._weights == _weights(model)
+        return self.number_format == number_format and self._weights == weights_of(model)
 
     def _layer(self, block: torch.nn.Module, matrix: Callable[..., Matrix]) -> _Layer:
         attention, feed = block.layer[0], block.layer[-1]
@@ -313,7 +312,12 @@ def _joined(*linears: torch.nn.Linear) -> torch.Tensor:
     return weights[0] if len(weights) == 1 else torch.cat(weights)
 
 
-def _weights(model: torch.nn.Module) -> tuple[tuple[int, int], ...]:
+def scales_output(model: PreTrainedModel) -> bool:
+    """Whether the decoder's output is divided by √d_model before the head: in the first T5, not in T5 v1.1 and mT5."""
+    return isinstance(model, T5ForConditionalGeneration) and model.config.scale_decoder_outputs
+
+
+def weights_of(model: torch.nn.Module) -> tuple[tuple[int, int], ...]:
     """Where the weights are and how often each was changed in place."""
     return tuple((weight.data_ptr(), weight._version) for weight in model.parameters())
 

@@ -16,7 +16,7 @@ def decoding_table(record: dict[str, Any]) -> Table:
     Args:
         record: what `python -m tests.bench_decoding --record` writes.
     """
-    runs = record["runs"]
+    runs = [run for run in record["runs"] if "engines" in run]
     engines = list(dict.fromkeys(name for run in runs for name in run["engines"]))
     rows = []
     for run in runs:
@@ -28,25 +28,37 @@ def decoding_table(record: dict[str, Any]) -> Table:
     return Table(["Seconds", *engines], rows)
 
 
+def first_token_sentence(record: dict[str, Any]) -> str:
+    """How long a reader of a stream waits for its first token, beside the encoder's time."""
+    parts = [
+        f"{run['first_token']:.2f} s with {run['model']} ({run['times_the_encoder']:.2f} × the encoder's time)"
+        for run in record["runs"]
+        if "first_token" in run
+    ]
+    return f"The first streamed token comes after {' and '.join(parts)}." if parts else ""
+
+
 def quality_sentence(record: dict[str, Any]) -> str:
-    """What int8 changes in the summaries of real articles."""
+    """What each int8 changes in the summaries of real articles."""
     found = record["quality"]
-    fp32, int8 = (
-        "/".join(f"{found['rouge_f1'][name][kind]:.2f}" for kind in ("rouge1", "rouge2", "rougeL"))
-        for name in ("fp32", "int8")
-    )
+    scores = {
+        name: "/".join(f"{values[kind]:.2f}" for kind in ("rouge1", "rouge2", "rougeL"))
+        for name, values in found["rouge_f1"].items()
+    }
+    parts = [f"{same} of {found['n']} with {name} ({scores[name]})" for name, same in found["unchanged"].items()]
     return (
-        f"In int8 {found['unchanged']} of {found['n']} summaries that the starter writes of XSum test articles are "
-        f"word for word those of fp32; their ROUGE-1/2/L is {int8} and {fp32}."
+        f"Of the summaries that the starter writes of XSum test articles, word for word those of fp32 (ROUGE-1/2/L "
+        f"{scores['fp32']}) are {' and '.join(parts)}."
     )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table in Markdown and the sentence below it."""
+    """Prints the table in Markdown and the sentences below it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", type=Path, help="JSON that tests/bench_decoding.py wrote")
     record = json.loads(parser.parse_args(argv).record.read_text("utf-8"))
     print(markdown_table(decoding_table(record)))
+    print(first_token_sentence(record))
     print(quality_sentence(record))
     return 0
 

@@ -16,6 +16,7 @@ from trainer.data.sentences import SENTENCE_SPLIT
 from trainer.errors import UserError
 from trainer.models.beam_cache import beam_cache
 from trainer.models.beam_search import Hypothesis
+from trainer.models.ctranslate2_decoding import COMPUTE_TYPES, CTranslate2Decoder
 from trainer.models.likelihood import log_probs_of
 from trainer.models.load import T5_FAMILY
 from trainer.models.matrices import FORMATS
@@ -74,8 +75,8 @@ class Seq2SeqSummarizer:
             left out it is the task's number, but no more than the `num_beams` given here, and 1 under sampling.
             `choose_from` "sentences" has it choose among the article's own sentences instead, ranked by their
             log-probability; where that is left out, the task says so, unless settings of a search are given.
-            `number_format` (`trainer.models.matrices.FORMATS`) is what a T5's weights are computed in, fp32 if it is
-            left out; other formats are quicker and may write other tokens.
+            `number_format` (`trainer.models.matrices.FORMATS`, or one of `trainer.models.ctranslate2_decoding`) is what
+            a T5's weights are computed in, fp32 if left out; other formats are quicker and may write other tokens.
         batch_size: sources decoded together.
         seed: starts the generator of a sampling decoding anew at every call; not used otherwise.
         scores: ask beam search for the score of each summary. `generate` then keeps the distribution of
@@ -188,8 +189,8 @@ class Seq2SeqSummarizer:
 
         Beams, a choice among candidates, and a model that goes to `generate` give nothing before the whole.
         """
-        decoding, network = self._own_loop()
-        if network is None or decoding.beams or self.chooses or decoding.returned > 1:
+        decoding, network = self._quick()
+        if not isinstance(network, T5Network) or decoding.beams or self.chooses or decoding.returned > 1:
             yield self.summarize([source])[0].text
             return
         (encoded,) = encode(self.tokenizer, [source], prefix=self.prefix, limit=self.max_source_length)
@@ -273,27 +274,37 @@ class Seq2SeqSummarizer:
         steps = self.generation.num_beams * self.generation.max_new_tokens
         return 4 * self.batch_size * steps * len(self.tokenizer)
 
-    def _own_loop(self) -> tuple[Decoding | None, T5Network | None]:
-        """The settings and weights for a loop of our own; no weights where it can't decode the model that way."""
+    def _quick(self) -> tuple[Decoding | None, T5Network | CTranslate2Decoder | None]:
+        """The settings, and the weights for an engine quicker than `generate`, where one can decode the model."""
         decoding = Decoding.of(self.generation)
         if decoding is None or not T5Network.supports(self.model):
             return decoding, None
         number_format = self.number_format or "fp32"
         if self._network is None or not self._network.is_of(self.model, number_format):
-            self._network = T5Network(self.model, number_format)
+            if number_format in COMPUTE_TYPES:
+                self._network = CTranslate2Decoder(self.model, self.tokenizer, number_format)
+            else:
+                self._network = T5Network(self.model, number_format)
         return decoding, self._network
 
     def _check_number_format(self) -> None:
         if self.number_format is None:
             return
-        if self.number_format not in FORMATS:
-            raise UserError(f"number_format is {self.number_format!r}: it must be one of {', '.join(FORMATS)}.")
+        known = (*FORMATS, *COMPUTE_TYPES)
+        if self.number_format not in known:
+            raise UserError(f"number_format is {self.number_format!r}: it must be one of {', '.join(known)}.")
         if self.extracts:
             raise UserError(
                 f"number_format is {self.number_format}, which only a search has, and {self.name} chooses among the "
                 "article's sentences. Ask for a search, num_beams=1 for one, or leave it out."
             )
-        if not T5Network.supports(self.model) or Decoding.of(self.generation) is None:
+        decoding = Decoding.of(self.generation)
+        if self.number_format in COMPUTE_TYPES and decoding and not CTranslate2Decoder.supports(self.model, decoding):
+            raise UserError(
+                f"number_format is {self.number_format}, with which a T5 on the processor can be decoded greedily or "
+                f"by beams, without sampling, repetition penalty or forbidden tokens: leave it out for {self.name}."
+            )
+        if not T5Network.supports(self.model) or decoding is None:
             raise UserError(
                 f"number_format is {self.number_format}, which only a T5 on the processor has, with settings that our "
                 f"own loop knows: leave it out for {self.name}."
@@ -301,14 +312,15 @@ class Seq2SeqSummarizer:
 
     def _decode(self, batches: list[list[list[int]]]) -> Iterator[list[list[Hypothesis]]]:
         """For each batch of token ids, and for each text in it, the summaries that are asked for, the best first."""
-        decoding, network = self._own_loop()
+        decoding, network = self._quick()
         if network is None:
             with self._ready():
                 yield from [self._generate(batch) for batch in batches]
             return
         generator = torch.Generator().manual_seed(self.seed)
         for batch in batches:
-            found = decode(network, batch, decoding, generator)
+            quick = isinstance(network, CTranslate2Decoder)
+            found = network.decode(batch, decoding) if quick else decode(network, batch, decoding, generator)
             yield [[one if self.scores else Hypothesis(one.ids) for one in several] for several in found]
 
     def _generate(self, inputs: list[list[int]]) -> list[list[Hypothesis]]:
