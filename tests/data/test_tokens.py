@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tests.data.files import read
-from tests.tiny import SMOKE
+from tests.tiny import SMOKE, tiny_tokenizer
+from trainer.data.encoding import Encoded
 from trainer.data.splits import Example
 from trainer.data.tokens import SummarizationDataset, collator, tokenize
 from trainer.errors import UserError
@@ -57,6 +58,28 @@ class TestTokens:
         with pytest.raises(UserError, match=rf"--max_source_length is {taken}: the prefix 'summarize: ' and"):
             tokenize(TEXTS, tokenizer, DataSettings(max_source_length=taken))
         assert len(tokenize(TEXTS, tokenizer, DataSettings(max_source_length=taken + 1))[0]["input_ids"]) == taken + 1
+
+    def test_ids_that_were_kept_are_read_and_not_made_again(self, tiny, tmp_path, monkeypatch):
+        _, tokenizer = tiny
+        settings, cache = DataSettings(max_source_length=50), tmp_path / "tokens"
+        fresh = tokenize(TEXTS, tokenizer, settings)
+        first = tokenize(TEXTS, tokenizer, settings, cache)
+        assert len(list(cache.iterdir())) == 2
+        monkeypatch.setattr("trainer.data.tokens.encode", lambda *_, **__: [Encoded([0] * 11, 11, "", 0, 0, 1)])
+        again = tokenize(TEXTS, tokenizer, settings, cache)
+        assert list(fresh) == list(first) == list(again)
+        assert again.notes() == fresh.notes() != []
+        assert isinstance(again._sources.ids.base, np.memmap)
+        monkeypatch.undo()
+        # Another text, limit, prefix or tokenizer has a file of its own, and one that was cut short is made anew.
+        tokenize([Example("1", "The ferry", " sank."), *TEXTS[1:]], tokenizer, settings, cache)
+        tokenize([Example("1", "The", " ferry sank."), *TEXTS[1:]], tokenizer, settings, cache)
+        tokenize(TEXTS, tokenizer, DataSettings(max_source_length=50, prefix="A: "), cache)
+        tokenize(TEXTS, tiny_tokenizer(500), settings, cache)
+        assert len(list(cache.iterdir())) == 2 + 2 + 2 + 1 + 2
+        for path in cache.iterdir():
+            path.write_bytes(path.read_bytes()[:-4])
+        assert list(tokenize(TEXTS, tokenizer, settings, cache)) == list(fresh)
 
     def test_batch(self, tiny):
         model, tokenizer = tiny

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,7 +65,8 @@ def build_trainer(
         check_dropout(model)
     args = training_arguments(settings, len(train.examples))
     plan = Plan.of(settings, len(train.examples), args.world_size)
-    tokens, changing = training_tokens(settings, train, tokenizer)
+    with args.main_process_first():  # the other processes read what it keeps
+        tokens, changing = training_tokens(settings, train, tokenizer, run.folder / "tokens")
     if data.ranked_sentences:
         learnt = RankedExtracts(train.examples, tokens, tokenizer, data.ranked_sentences, optimisation.seed)
     else:
@@ -113,9 +115,9 @@ def build_trainer(
 
 
 def training_tokens(
-    settings: Settings, train: Split, tokenizer: PreTrainedTokenizerBase
+    settings: Settings, train: Split, tokenizer: PreTrainedTokenizerBase, cache: Path
 ) -> tuple[Any, list[NoisyCopies]]:
-    """The training pairs as ids, and those of them that change from epoch to epoch.
+    """The training pairs as ids, kept in the folder `cache`, and those of them that change from epoch to epoch.
 
     Raises:
         UserError: the limits leave no room for an article.
@@ -124,11 +126,11 @@ def training_tokens(
     prefixes = [data.prefix, *(prefix for _, prefix in data.mixed)]
     sizes = train.sizes or (len(train),)
     if len(sizes) == 1:
-        tokens = tokenize(train.examples, tokenizer, data)
+        tokens = tokenize(train.examples, tokenizer, data, cache)
     else:
         ends = list(accumulate(sizes))
         tokens = JoinedDataset(
-            tokenize(train.examples[end - size : end], tokenizer, replace(data, prefix=prefix))
+            tokenize(train.examples[end - size : end], tokenizer, replace(data, prefix=prefix), cache)
             for prefix, size, end in zip(prefixes, sizes, ends, strict=True)
         )
     if not robust.noises:
