@@ -11,9 +11,12 @@ a revision of a model on the Hub, on another port:
 import argparse
 import errno
 import os
+import signal
 import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Gradio and the Hub's client read these when they are imported: nothing is counted, and nobody is told of a
 # visit.
@@ -31,6 +34,9 @@ from trainer.errors import UserError
 from trainer.hub.names import can_be_name
 from trainer.settings.machine import PageFormatter
 
+if TYPE_CHECKING:  # Gradio's variables are checked before anything of the page is imported
+    from space.rating import Desk
+
 DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
 
 
@@ -41,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         # Imported here: Gradio reads its variables, and can't be imported where one is wrong.
         from space import page
         from space.answering import warm
+        from space.rating import Desk
 
         serving = Serving(
             _model(options.model, options.revision), options.revision, together=options.batch, prepare=warm
@@ -49,18 +56,20 @@ def main(argv: list[str] | None = None) -> int:
             print(f"app.py: {reason}", file=sys.stderr)
             return 1
         others = [Serving(_model(name, None, "--compare"), starter=None) for name in options.compare]
-        demo = page.build(serving, others)
-        # Importing torch takes seconds of processor time: the page opens first.
-        demo.launch(
-            server_name=options.host,
-            server_port=options.port,
-            inbrowser=options.open,
-            prevent_thread_lock=True,
-            **page.launch_options(),
-        )
-        for one in (serving, *others):
-            one.start()
-        demo.block_thread()
+        desk = Desk(options.rate) if options.rate else None
+        demo = page.build(serving, others, desk)
+        with _copied(desk, options.rate_dataset):
+            # Importing torch takes seconds of processor time: the page opens first.
+            demo.launch(
+                server_name=options.host,
+                server_port=options.port,
+                inbrowser=options.open,
+                prevent_thread_lock=True,
+                **page.launch_options(),
+            )
+            for one in (serving, *others):
+                one.start()
+            demo.block_thread()
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
@@ -94,6 +103,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="Further models, of the Hub or in folders, that visitors may compare summaries with.",
     )
     parser.add_argument(
+        "--rate",
+        type=Path,
+        metavar="FILE|FOLDER",
+        help="Open a page, /rate, where people compare the summaries in FILE (JSON Lines of id, article and summaries) "
+        "or in a FOLDER that trainer/eval.py wrote. Their answers are kept beside it, in ….ratings.jsonl.",
+    )
+    parser.add_argument(
+        "--rate_dataset",
+        metavar="USER/NAME",
+        help="With --rate: data set of the Hub that gets the answers in batches. It is made, private, if need be.",
+    )
+    parser.add_argument(
         "--port",
         type=_port,
         metavar="N",
@@ -112,7 +133,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="Most summaries that are computed together when several people wait. Left out: %(default)s.",
     )
     parser.add_argument("--open", action="store_true", help="Open the page in the browser.")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.rate_dataset and not options.rate:
+        parser.error("argument --rate_dataset: what it keeps comes from --rate, which is left out")
+    return options
 
 
 def _port(text: str) -> int:
@@ -156,6 +180,17 @@ def _why_not_served(host: str | None, port: int | None) -> str | None:
             "Give another --port, or leave it out for the first free one."
         )
     return None
+
+
+def _copied(desk: "Desk | None", dataset: str | None) -> AbstractContextManager:
+    """A block in which the answers of raters are copied to a data set of the Hub, if they are to be."""
+    if desk is None or dataset is None:
+        return nullcontext()
+    from trainer.ratings.hub_copy import HubCopy
+
+    # A Space that is stopped gets this signal: the last answers should reach the Hub.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    return HubCopy(desk.log, dataset)
 
 
 def _model(name: str, revision: str | None, flag: str = "--model") -> str:

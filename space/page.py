@@ -11,10 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from space import api
 from space.calls import Page, PlainCalls
+from space.rating import Desk
 from space.serving import Serving
-from space.views import layout
+from space.views import layout, rating
 
 TITLE = "One sentence, and where it comes from"
+MAIN_PAGE = "Summarise"  # in the list of pages, where there are several
 STYLE = Path(__file__).resolve().parent / "style"
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
@@ -28,16 +30,23 @@ HEADER = f"""
 """
 
 
-def build(serving: Serving, others: Sequence[Serving] = ()) -> gr.Blocks:
+def build(serving: Serving, others: Sequence[Serving] = (), desk: Desk | None = None) -> gr.Blocks:
     """The whole demo, not launched; `serving` must have been started by the time that somebody looks, and `others`.
 
     Args:
         others: models that visitors may compare with the one that answers.
+        desk: what people compare on the page /rate, which is there only where this is given.
     """
     with Page(title=TITLE, analytics_enabled=False, fill_width=True) as page:
         gr.HTML(HEADER, elem_id="header", apply_default_css=False)
         layout.build(serving, others, page)
+        if desk is not None:
+            gr.Navbar(main_page_name=MAIN_PAGE)
         api.add(serving)
+    if desk is not None:
+        with page.route("Rate summaries", "rate"):
+            gr.Navbar(main_page_name=MAIN_PAGE)
+            rating.build(desk, page)
     return page.queue(default_concurrency_limit=4, max_size=LONGEST_QUEUE)
 
 
@@ -46,7 +55,7 @@ def launch_options() -> dict[str, Any]:
     return {
         # Plain font names: the browser asks no font host for them.
         "theme": gr.themes.Base(font=SANS, font_mono=MONO, primary_hue="teal", neutral_hue="stone"),
-        "css_paths": [STYLE / f"{sheet}.css" for sheet in ("ground", "tool", "results", "compare", "why")],
+        "css_paths": [STYLE / f"{sheet}.css" for sheet in ("ground", "tool", "results", "compare", "why", "rating")],
         "head": f"<script>{(STYLE / 'page.js').read_text('utf-8')}</script>",
         "footer_links": ["api"],
         "run_history": False,

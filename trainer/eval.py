@@ -1,6 +1,6 @@
 """Scores any summarisers on any data: `python trainer/eval.py --systems lead-3,space/starter --dataset xsum:test`.
 
-`--help` lists systems, metrics and every setting.
+`--help` lists systems, metrics and every setting. `--ratings FILE` weighs what people said on the demo's rating page.
 """
 
 import sys
@@ -12,6 +12,7 @@ if __package__ in (None, ""):  # run as a file: put the checkout, not trainer/, 
 from trainer.errors import Stopped, UserError
 from trainer.runtime.console import steady_output
 from trainer.settings.evaluation import EvalSettings
+from trainer.settings.ratings import RatingsSettings
 
 
 def score(settings: EvalSettings) -> None:
@@ -34,11 +35,27 @@ def score(settings: EvalSettings) -> None:
         raise Stopped("No system could be scored: the reasons stand above.")
 
 
+def weigh_ratings(settings: RatingsSettings) -> None:
+    """What people said of summaries, as tables and a record."""
+    from trainer.ratings.analysis import ratings_record
+    from trainer.report.ratings import ratings_text
+    from trainer.runtime.files import write_atomically, write_json
+
+    record = ratings_record(settings.ratings, settings.bootstrap_samples, settings.seed)
+    write_json(settings.output_dir / "ratings.json", record)
+    write_atomically(settings.output_dir / "ratings.md", ratings_text(record, markdown=True) + "\n")
+    print(f"{ratings_text(record)}\n\nThe record is {settings.output_dir / 'ratings.json'}.")
+
+
 @steady_output()
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, 2 for something wrong in what was asked or given, 1 for something that went wrong on the way."""
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        score(EvalSettings.parse(sys.argv[1:] if argv is None else argv))
+        if RatingsSettings.asked(argv):
+            weigh_ratings(RatingsSettings.parse(argv))
+        else:
+            score(EvalSettings.parse(argv))
     except UserError as error:
         print(f"\n{error}", file=sys.stderr)
         return error.exit_code

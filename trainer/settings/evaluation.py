@@ -332,6 +332,8 @@ examples
   two processes, same records as one:
     torchrun --nproc_per_node=2 trainer/eval.py --systems space/starter --dataset xsum --output_dir out
   goes on where it was killed, or with systems added: the same command again.
+  what people said of summaries (python app.py --rate FILE asks them):
+    python trainer/eval.py --ratings FILE.ratings.jsonl --output_dir ratings
 """
     return SettingsParser(
         EvalSettings.groups(),
