@@ -22,7 +22,7 @@ def train(settings: Settings) -> None:
     from trainer.data.load import load_split
     from trainer.data.splits import leakage_notes
     from trainer.data.unknown import unknown_notes
-    from trainer.models.load import start_model
+    from trainer.models.start import start_model
     from trainer.publishing.card import update_card
     from trainer.publishing.publish import check_push
     from trainer.runtime.lock import FolderLock

@@ -12,7 +12,8 @@ from transformers import BartConfig, T5Config
 
 from tests.tiny import save_tiny_t5, tiny_t5, tiny_tokenizer
 from trainer.errors import UserError
-from trainer.models.load import build_model, count_weights, load_model, read_config, start_model
+from trainer.models.load import count_weights, load_model
+from trainer.models.start import build_model, read_config, start_model
 from trainer.settings.base import ROOT
 from trainer.settings.training import Settings
 

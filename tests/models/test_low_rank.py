@@ -8,8 +8,9 @@ from tests.tiny import tiny_t5
 from tests.training.runs import settings_for
 from trainer.data.load import load_split
 from trainer.errors import UserError
-from trainer.models.load import load_model, start_model
+from trainer.models.load import load_model
 from trainer.models.low_rank import add_low_rank
+from trainer.models.start import start_model
 from trainer.settings.groups import ModelSettings
 from trainer.training.checkpoints import TrainingRun, checkpoints
 from trainer.training.finish import save_finished

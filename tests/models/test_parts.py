@@ -7,8 +7,9 @@ from tests.tiny import tiny_t5
 from tests.training.runs import settings_for
 from trainer.data.load import load_split
 from trainer.errors import UserError
-from trainer.models.load import load_model, start_model
+from trainer.models.load import load_model
 from trainer.models.parts import keep_layers, shape_parts
+from trainer.models.start import start_model
 from trainer.settings.groups import ModelSettings
 from trainer.training.checkpoints import TrainingRun
 from trainer.training.fit import fit

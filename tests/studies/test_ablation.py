@@ -101,6 +101,11 @@ def test_findings_tell_what_is_shown_from_what_is_not():
     assert "Of 2 changes, 1 moves ROUGE-1 beyond chance" in found.text and "random start (-" in found.text
     assert "For the other 1 nothing is shown" in found.text
     assert [row[0] for row in found.table.rows] == ["base", "random start", "no prefix"]
+    assert "Millions of weights" not in found.notes
+    for one in trials[1::3]:
+        one["training"]["parameters"] = 7_500_000
+    noted = findings({"comparisons": compared, "trials": trials, "planned": 9}).notes
+    assert noted.endswith("where they are not those of the base (5.70): random start 7.50.")
     assert "one seed" not in found.text and "are done" not in found.text
 
 
@@ -121,7 +126,12 @@ def test_a_change_without_a_base_of_its_seed_is_not_compared():
 
 @pytest.mark.parametrize(
     ("name", "flags"),
-    [("ablation", []), ("smoke-ablation", []), ("robust-training", ["--other_train_files", "other.jsonl"])],
+    [
+        ("ablation", []),
+        ("smoke-ablation", []),
+        ("kinds", []),
+        ("robust-training", ["--other_train_files", "other.jsonl"]),
+    ],
 )
 def test_shipped_ablations_are_valid(name, flags):
     study = parse_training_study(["--study", name, *flags], AblationSettings)

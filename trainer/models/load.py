@@ -1,4 +1,4 @@
-"""Gets a T5: from the Hub, a folder or a config.
+"""Gets a T5 from the Hub or a folder.
 
 A model of the Hub is fetched whole into the client's cache and then loaded from there, so that weights, config and
 tokenizer are of one commit and transformers has nothing left to ask the Hub for: for a repository without
@@ -6,7 +6,6 @@ safetensors it would otherwise start a thread that asks a service for a conversi
 run, and pickled weights are read as tensors only.
 """
 
-import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,18 +19,11 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    T5Config,
-    T5ForConditionalGeneration,
 )
 
-from trainer.errors import UserError, nearest
+from trainer.errors import UserError
 from trainer.hub.fetch import fetch_model
 from trainer.hub.model_files import OTHER_TOKENIZER_FILES, TOKENIZER_FILES
-from trainer.models.initialisation import make_copy_ready
-from trainer.models.low_rank import add_low_rank
-from trainer.models.parts import shape_parts
-from trainer.models.vocabulary import train_vocabulary
-from trainer.settings.training import Settings
 
 T5_FAMILY = ("t5", "mt5", "umt5", "longt5")
 
@@ -55,6 +47,18 @@ def load_model(
             incomplete.
     """
     folder, commit = fetch_model(name_or_folder, revision)
+    model, words = read_t5(folder, name_or_folder, tokenizer=tokenizer, dtype=dtype)
+    return model, words, commit
+
+
+def read_t5(
+    folder: Path,
+    name_or_folder: str | Path,
+    *,
+    tokenizer: str | Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The same from a fetched model; `name_or_folder` is what sentences and records call it."""
     if is_adapter(folder):
         merged = f"{Path(name_or_folder).name}-merged"
         raise UserError(
@@ -74,114 +78,13 @@ def load_model(
     _fits(words, model.config, name_or_folder)
     # The name people know it by, not the cache's path, goes into records.
     model.name_or_path = model.config._name_or_path = str(name_or_folder)
-    return model.eval(), words, commit
-
-
-def start_model(
-    settings: Settings, vocabulary: Path, texts: Sequence[str]
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
-    """What a run starts from, as `load_model` gives it: a checkpoint, or with `from_scratch` random weights.
-
-    Layers that are not wanted are taken out, and parts that shall not learn are frozen (`trainer.models.parts`,
-    `trainer.models.low_rank`).
-
-    Random weights without a tokenizer get a vocabulary of the size that their config states, trained on `texts` and
-    kept in the folder `vocabulary`, from where the next start of the same run takes it.
-
-    Raises:
-        UserError: as `load_model`, `build_model`, `shape_parts` and `add_low_rank`.
-    """
-    model, tokenizer, revision = _start(settings, vocabulary, texts)
-    shape_parts(model, settings.model)
-    if settings.model.lora_rank is not None:
-        add_low_rank(model, settings.model.lora_rank, settings.optimisation.seed)
-    return model, tokenizer, revision
-
-
-def _start(
-    settings: Settings, vocabulary: Path, texts: Sequence[str]
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
-    chosen = settings.model
-    if chosen.from_scratch is None:
-        return load_model(chosen.model, chosen.model_revision, tokenizer=chosen.tokenizer)
-    config = read_config(chosen.from_scratch)
-    if chosen.tokenizer is not None:
-        tokenizer = load_tokenizer(chosen.tokenizer)
-    else:
-        if not vocabulary.is_dir():
-            _train_vocabulary(config, vocabulary, texts)
-        tokenizer = load_tokenizer(vocabulary)
-    model = build_model(config, tokenizer, settings.optimisation.seed)
-    if chosen.copy_ready:
-        try:
-            make_copy_ready(model)
-        except ValueError as error:
-            raise UserError(f"--copy_ready: {error}.") from error
-    model.name_or_path = model.config._name_or_path = chosen.name
-    return model, tokenizer, None
-
-
-def _train_vocabulary(config: T5Config, folder: Path, texts: Sequence[str]) -> None:
-    try:
-        tokenizer = train_vocabulary(texts, config.vocab_size)
-    except ValueError as error:
-        raise UserError(f"--from_scratch: {error}.") from error
-    part = folder.with_name(folder.name + ".part")
-    tokenizer.save_pretrained(part)
-    part.rename(folder)  # a vocabulary half written must not look like one
+    return model.eval(), words
 
 
 def load_tokenizer(name_or_folder: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
     """A tokenizer of the Hub or a folder; raises `UserError` where there is none."""
     folder, _ = fetch_model(name_or_folder, revision, weights=False)
     return read_tokenizer(folder, name_or_folder)
-
-
-def read_config(path: Path) -> T5Config:
-    """Reads a T5 config for random weights from a JSON file or from the folder that holds `config.json`.
-
-    Raises:
-        UserError: it is not there, not JSON, or has a name that T5 does not know.
-    """
-    file = path / "config.json" if path.is_dir() else path
-    try:
-        values = json.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"--from_scratch is {path}: no T5 config can be read there ({error.strerror}).") from error
-    except ValueError as error:
-        raise UserError(f"--from_scratch is {path}: that is not JSON ({error}).") from error
-    if not isinstance(values, dict) or values.get("model_type", "t5") != "t5":
-        kind = values.get("model_type") if isinstance(values, dict) else type(values).__name__
-        raise UserError(f"--from_scratch is {path}: it describes {kind!r}, and only a T5 can be built.")
-    known = {*T5Config().to_dict(), "decoder_start_token_id", "task_specific_params"}
-    for name in values:
-        if name not in known:
-            near = nearest(name, sorted(known))
-            hint = f"did you mean {near}?" if near else "leave it out."
-            raise UserError(f"--from_scratch is {path}: T5 has no {name!r}; {hint}")
-    return T5Config(**{"decoder_start_token_id": 0, **values})
-
-
-def build_model(
-    config: T5Config | Path, tokenizer: PreTrainedTokenizerBase, seed: int = 42
-) -> T5ForConditionalGeneration:
-    """A T5 with random weights, the same for the same `seed`; its vocabulary is the tokenizer's.
-
-    Raises:
-        UserError: the config is not one that a T5 can be built from.
-    """
-    if isinstance(config, Path):
-        config = read_config(config)
-    values = config.to_dict() | {
-        "vocab_size": len(tokenizer),
-        "architectures": ["T5ForConditionalGeneration"],
-    }
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        try:
-            return T5ForConditionalGeneration(T5Config(**values)).eval()
-        except (RuntimeError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
-            raise UserError(f"No T5 can be built from that config: {_brief(error)}") from error
 
 
 def count_weights(model: torch.nn.Module) -> int:

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from trainer.errors import UserError
+from trainer.models.load import T5_FAMILY
 from trainer.settings.groups import ModelSettings
 from trainer.settings.machine import listed
 
@@ -16,13 +17,15 @@ def shape_parts(model: PreTrainedModel, chosen: ModelSettings) -> None:
     """Changes the model in place as the settings say: layers, position bias, cross-attention, frozen parts.
 
     Raises:
-        UserError: the model has not so many layers.
+        UserError: the model has not so many layers, or is none of the T5 family and more is asked than to freeze parts.
     """
+    if model.config.model_type not in T5_FAMILY:
+        _refuse_parts_of_t5(model, chosen)
     for side, number in (("encoder", chosen.encoder_layers), ("decoder", chosen.decoder_layers)):
         if number is not None:
             keep_layers(model, side, number)
-    layers = model.decoder.block
     for number in map(int, listed(chosen.cross_attention_off or "")):
+        layers = model.decoder.block
         if number > len(layers):
             raise UserError(f"--cross_attention_off is {number}: the decoder has {len(layers)} layers.")
         _hold_at_zero(layers[number - 1].layer[1].EncDecAttention.o.weight)
@@ -32,6 +35,14 @@ def shape_parts(model: PreTrainedModel, chosen: ModelSettings) -> None:
                 _hold_at_zero(weight)
     for part in listed(chosen.freeze or ""):
         _freeze(model, part)
+
+
+def _refuse_parts_of_t5(model: PreTrainedModel, chosen: ModelSettings) -> None:
+    asked = {"encoder_layers", "decoder_layers", "cross_attention_off"}
+    names = [f"--{name}" for name in sorted(asked) if getattr(chosen, name) is not None]
+    names += [] if chosen.position_bias else ["--no_position_bias"]
+    if names:
+        raise UserError(f"{names[0]} is for the T5 family, and the model is of another ({model.config.model_type}).")
 
 
 def keep_layers(model: PreTrainedModel, side: str, number: int) -> None:
@@ -61,7 +72,7 @@ def _freeze(model: PreTrainedModel, part: str) -> None:
     if part == "embeddings":
         embeddings.requires_grad_(False)
         return
-    for weight in getattr(model, part).parameters():
+    for weight in getattr(model, f"get_{part}")().parameters():
         if weight is not embeddings:
             weight.requires_grad_(False)
 

@@ -52,7 +52,16 @@ def load_pretrained(
     Raises:
         UserError: it can't be had, is not of that class, or its weights are broken, unsafe or incomplete.
     """
-    folder, commit = fetch_model(name_or_folder, revision)
+    return _read(*fetch_model(name_or_folder, revision), name_or_folder, auto, unused)
+
+
+def _read(
+    folder: Path,
+    commit: str | None,
+    name_or_folder: str | Path,
+    auto: type = AutoModelForSeq2SeqLM,
+    unused: tuple[str, ...] = ("pooler.",),
+) -> Pretrained:
     if is_adapter(folder):
         raise UserError(f"{name_or_folder} is an adapter, not a model: write lora:{name_or_folder}.")
     config = read_pretrained_config(folder, name_or_folder)
@@ -85,7 +94,13 @@ def load_summarizer(name_or_folder: str | Path, revision: str | None = None) -> 
     Raises:
         UserError: as `load_pretrained`, or no start, end or padding token can be found.
     """
-    found = load_pretrained(name_or_folder, revision)
+    folder, commit = fetch_model(name_or_folder, revision)
+    return read_summarizer(folder, name_or_folder, commit)
+
+
+def read_summarizer(folder: Path, name_or_folder: str | Path, commit: str | None) -> Pretrained:
+    """The same of a fetched model."""
+    found = _read(folder, commit, name_or_folder)
     set_special_tokens(found.model, found.tokenizer)
     return found
 

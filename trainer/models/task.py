@@ -5,7 +5,16 @@ from typing import Any
 
 from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from trainer.models.load import T5_FAMILY
 from trainer.settings.groups import GenerationSettings
+
+SPECIAL_TOKENS = (
+    "pad_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,11 @@ def remember_task(
         task["choose_from"] = generation.choose_from
     model.config.task_specific_params = {"summarization": task}
     tokenizer.model_max_length = max_source_length
-    model.generation_config = generation_config(model.config, tokenizer, generation)
+    before, model.generation_config = model.generation_config, generation_config(model.config, tokenizer, generation)
+    if model.config.model_type not in T5_FAMILY:  # its summaries begin and end with tokens that loading has found
+        for name in SPECIAL_TOKENS:
+            if (token := getattr(before, name, None)) is not None:
+                setattr(model.generation_config, name, token)
 
 
 def generation_config(

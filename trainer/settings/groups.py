@@ -140,11 +140,12 @@ class ModelSettings(Group):
     """What is trained."""
 
     model: Text = setting("google-t5/t5-small", metavar="USER/NAME|FOLDER", place=True)
-    """Checkpoint to start from: a T5-family model of the Hub, or a folder that holds one."""
+    """Checkpoint to start from: a model of the Hub that summarises (T5, BART, two BERTs …), or a folder of one."""
     model_revision: Text | None = setting(None, metavar="REVISION")
     """Branch, tag or commit of the model; the newest where left out."""
     from_scratch: File | None = setting(None, metavar="CONFIG")
-    """T5 config.json (or its folder): start from random weights of that shape, not from --model."""
+    """config.json (or its folder) of a T5, or of two models of BERT's kind as encoder and decoder: start from random
+    weights of that shape, not from --model."""
     tokenizer: Text | None = setting(None, metavar="USER/NAME|FOLDER", place=True)
     """Tokenizer to use in place of the model's. With --from_scratch and none given, a vocabulary is trained on the
     training texts."""
@@ -192,7 +193,8 @@ class ModelSettings(Group):
         """Short name of the start model: `t5-small` of `google-t5/t5-small`."""
         if self.from_scratch is not None:
             path = self.from_scratch.resolve()
-            return slug("t5-" + (path.parent.name if path.name == "config.json" else path.stem))
+            name = path.parent.name if path.name == "config.json" else path.stem
+            return slug(name if name.startswith(("t5", "bert", "roberta")) else f"t5-{name}")
         return slug(Path(self.model).resolve().name if Path(self.model).is_dir() else self.model.rsplit("/", 1)[-1])
 
 

@@ -172,9 +172,20 @@ def findings(values: Mapping[str, Any]) -> Findings:
         "and the validation loss in nats a token (lower is better). 95% intervals hold both another draw of seeds and "
         "of pairs (two-way random effects); those of the loss hold seeds alone."
     )
+    notes += _sizes(values["trials"])
     done = sum(trial["state"] == "done" for trial in values["trials"])
     unfinished = f"{done} of {values['planned']} trials are done. " if done < values["planned"] else ""
     return Findings(table, unfinished + _text(compared, bases, figures), notes)
+
+
+def _sizes(trials: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on the changes whose models have more or fewer weights than the base's."""
+    sizes = {one["change"]: one["training"]["parameters"] for one in trials if one["state"] == "done"}
+    other = {change: size for change, size in sizes.items() if size != sizes.get(BASE)}
+    if BASE not in sizes or not other:
+        return ""
+    listed = "; ".join(f"{change} {size / 1e6:.2f}" for change, size in other.items())
+    return f" Millions of weights, where they are not those of the base ({sizes[BASE] / 1e6:.2f}): {listed}."
 
 
 def _mean(trials: Sequence[Mapping[str, Any]], name: str, figures: Mapping[str, tuple[str, float, int]]) -> str:

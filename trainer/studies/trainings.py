@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainer.data.splits import Split
 from trainer.errors import UserError
-from trainer.models.load import start_model
+from trainer.models.start import start_model
 from trainer.report.tables import Table, markdown_table
 from trainer.runtime.durations import spoken
 from trainer.runtime.files import write_atomically, write_json

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from trainer.data.load import load_split
 from trainer.data.splits import Split
-from trainer.models.load import start_model
+from trainer.models.start import start_model
 from trainer.runtime.environment import git_commit
 from trainer.runtime.lock import FolderLock
 from trainer.scoring.records import Evaluation, Results

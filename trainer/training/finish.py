@@ -17,7 +17,8 @@ from trainer.metrics.abstraction import abstraction
 from trainer.metrics.lengths import lengths
 from trainer.metrics.repetition import repetition
 from trainer.metrics.rouge import rouge_metric
-from trainer.models.load import DTYPES, load_model, start_model
+from trainer.models.load import DTYPES
+from trainer.models.start import load_trainable, start_model
 from trainer.models.task import remember_task
 from trainer.publishing.card import write_card
 from trainer.runtime.files import give_usual_mode
@@ -116,7 +117,7 @@ def jobs_of(settings: Settings, run: TrainingRun, folder: Path) -> list[Job]:
         return _summarizer((model, tokenizer, commit), base, settings)
 
     base = f"{settings.model.name} (start)"
-    jobs = [Job(settings.name, lambda: _summarizer(load_model(folder), settings.name, settings), required=True)]
+    jobs = [Job(settings.name, lambda: _summarizer(load_trainable(folder), settings.name, settings), required=True)]
     if settings.evaluation.baselines:
         baselines = [LeadN(1), LeadN(3), RandomN(1, settings.optimisation.seed), RandomN(3, settings.optimisation.seed)]
         jobs += [Job(base, start), *(Job(system.describe()["system"], lambda it=system: it) for system in baselines)]
@@ -153,7 +154,7 @@ def check_finished(settings: Settings, run: TrainingRun) -> None:
 
 def save_finished(settings: Settings, checkpoint: Path, folder: Path) -> None:
     """Saves the weights of a checkpoint with all that using them needs, in the number format asked for."""
-    model, tokenizer, _ = load_model(checkpoint)
+    model, tokenizer, _ = load_trainable(checkpoint)
     remember_task(model, tokenizer, settings.data.prefix, settings.data.max_source_length, settings.generation)
     model.config.use_cache = True  # Trainer turns it off, which would slow down everybody's generation
     model.to(DTYPES[settings.model.save_dtype])

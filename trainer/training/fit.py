@@ -27,6 +27,7 @@ from trainer.data.splits import Split
 from trainer.data.tokens import JoinedDataset, collator, tokenize
 from trainer.errors import UserError
 from trainer.models.load import count_weights
+from trainer.models.pretrained import positions
 from trainer.models.task import remember_task
 from trainer.runtime.hardware import bf16_set_aside
 from trainer.runtime.sizes import spoken_size
@@ -58,6 +59,7 @@ def build_trainer(
         UserError: something can't be tokenised within the limits.
     """
     data, optimisation = settings.data, settings.optimisation
+    check_positions(model, settings)
     remember_task(model, tokenizer, data.prefix, data.max_source_length, settings.generation)
     if optimisation.dropout is not None:
         set_dropout(model, optimisation.dropout)
@@ -71,7 +73,8 @@ def build_trainer(
         learnt = RankedExtracts(train.examples, tokens, tokenizer, data.ranked_sentences, optimisation.seed)
     else:
         spelling = None if data.learn_unsupported else Spelling.of(tokenizer)
-        learnt = TrainingPairs(tokens, tokenizer.eos_token_id, spelling)
+        end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+        learnt = TrainingPairs(tokens, end, spelling)
     pairs = validation.examples[: settings.evaluation.max_eval_samples]
     if optimisation.group_by_length:
         sampler = LengthGroupedSampler(tokens.source_lengths, plan.batch_size, optimisation.seed)
@@ -148,6 +151,20 @@ def training_tokens(
     return noisy, [noisy]
 
 
+def check_positions(model: PreTrainedModel, settings: Settings) -> None:
+    """Raises `UserError` where the model has no positions for so many tokens (T5 has them for any number)."""
+    encoder, decoder = positions(model)
+    for name, asked, limit in (
+        ("max_source_length", settings.data.max_source_length, encoder),
+        ("max_target_length", settings.data.max_target_length, decoder),
+        ("max_new_tokens", settings.generation.max_new_tokens, decoder),
+    ):
+        if limit is not None and asked > limit:
+            raise UserError(
+                f"--{name} is {asked}: the model has positions for {limit} tokens, so it is {limit} at most."
+            )
+
+
 def check_dropout(model: PreTrainedModel) -> None:
     """Raises `UserError` where two readings of a batch could not differ."""
     if not any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules()):
@@ -156,7 +173,8 @@ def check_dropout(model: PreTrainedModel) -> None:
 
 def set_dropout(model: PreTrainedModel, rate: float) -> None:
     """Changes the dropout of every layer; attention's, which T5 keeps as a number, too."""
-    model.config.dropout_rate = rate
+    if hasattr(model.config, "dropout_rate"):
+        model.config.dropout_rate = rate
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = rate
