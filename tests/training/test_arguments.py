@@ -9,7 +9,7 @@ from tests.tiny import tiny_t5
 from tests.training.runs import settings_for, trainer_for, weights_of
 from trainer.data.load import load_split
 from trainer.errors import UserError
-from trainer.training import arguments
+from trainer.training import arguments, precision
 from trainer.training.checkpoints import TrainingRun, read_notes
 from trainer.training.fit import fit
 
@@ -89,3 +89,20 @@ def test_what_was_computed_in_is_recorded_and_a_resume_compares_it(tmp_path, mon
     monkeypatch.setattr(arguments, "has_bf16", lambda: False)
     with pytest.raises(UserError, match="has computed in bf16 so far, and would go on in fp32 here"):
         fit(settings, run, *tiny_t5(), *splits)
+
+
+def test_a_run_keeps_the_precision_that_auto_began_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(arguments, "has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    flags = ["--max_steps", "4", "--save_every", "2", "--save_total_limit", "2", "--precision", "auto"]
+    settings = settings_for(tmp_path, *flags)
+    splits = [load_split(settings.data, name) for name in ("train", "validation")]
+    run = TrainingRun.open(settings)
+    fit(settings, run, *tiny_t5(), *splits)
+    found = run.trained["precision"]
+    assert f"--precision auto: {found}. A batch takes" in capsys.readouterr().out
+    shutil.rmtree(run.last_checkpoint)
+    monkeypatch.setattr(precision, "has_bf16", lambda device: found == "fp32")  # what another machine might prefer
+    fit(settings, run, *tiny_t5(), *splits)
+    assert run.trained["precision"] == found
+    assert "A batch takes" not in capsys.readouterr().out

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     ProgressCallback,
+    Seq2SeqTrainingArguments,
     TrainerCallback,
     TrainerState,
 )
@@ -38,6 +39,7 @@ from trainer.training.checkpoints import TRAINER_STATE, TrainingRun, best_step, 
 from trainer.training.forecast import forecast
 from trainer.training.loss import token_loss
 from trainer.training.plan import Plan
+from trainer.training.precision import quicker_precision
 from trainer.training.ranking import RankedCollator, RankedExtracts
 from trainer.training.trainer import SummarizationTrainer
 
@@ -93,6 +95,10 @@ def build_trainer(
         if optimisation.precision == "bf16" and not args.bf16:
             print(bf16_set_aside(args.device))
     collate = collator(tokenizer, model)
+    if optimisation.precision == "auto":
+        batch = collate([tokens[row] for row in range(min(optimisation.train_batch_size, len(tokens)))])
+        optimisation = replace(optimisation, precision=precision_of(run, model, batch, args))
+        args = training_arguments(replace(settings, optimisation=optimisation), len(train.examples))
     if data.ranked_sentences:
         collate = RankedCollator(collate, model.config.decoder_start_token_id, tokenizer.pad_token_id)
     callbacks = [Schedule(sampler, *changing), MetricsFile(run.folder / "metrics.jsonl"), ProgressLines(plan)]
@@ -115,6 +121,21 @@ def build_trainer(
     for default in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(default)
     return trainer
+
+
+def precision_of(
+    run: TrainingRun, model: PreTrainedModel, batch: dict[str, torch.Tensor], args: Seq2SeqTrainingArguments
+) -> str:
+    """fp32 or bf16 for a run that leaves it to the machine: what it has computed in so far, else what is quicker."""
+    if run.last_checkpoint is not None:
+        return read_notes(run.last_checkpoint).get("precision", "fp32")
+    found = [""]
+    if args.process_index == 0:
+        found[0], sentence = quicker_precision(model, batch, args.device)
+        print(sentence)
+    if args.world_size > 1:
+        torch.distributed.broadcast_object_list(found)
+    return found[0]
 
 
 def training_tokens(

@@ -55,7 +55,7 @@ def measure(trainer: SummarizationTrainer) -> Forecast:
     """Times steps and summaries; leaves no trace in the trainer, its model or the random numbers."""
     model, device = trainer.model, trainer.args.device
     settings = trainer.settings
-    with _no_trace(model, device):
+    with no_trace(model, device):
         batches = _batches(trainer)
         optimizer_class, options = trainer.get_optimizer_cls_and_kwargs(trainer.args, model)
         optimizer = optimizer_class(model.parameters(), **{**options, "lr": 0.0, "weight_decay": 0.0})
@@ -159,7 +159,7 @@ def _seconds_an_article(trainer: SummarizationTrainer) -> float:
 
 
 @contextmanager
-def _no_trace(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
+def no_trace(model: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """Brings random numbers, mode and gradients back to what they were."""
     states = random.getstate(), np.random.get_state()
     training = model.training
