@@ -64,8 +64,8 @@ class Faithfulness:
             (ContextCite's linear datamodelling score); nan for an article of one sentence.
         completeness_error, converged, n_steps: for methods whose scores add up, else None.
         sanity: rank correlation with the scores of shuffled models (`proof.sanity_check`); None if not asked for.
-        seconds: of the method alone.
-        sanity_seconds: of the check with shuffled models; None if not asked for.
+        seconds: of the processor, all threads together, for the method alone: other work beside it does not count.
+        sanity_seconds: by the clock, of the check with shuffled models; None if not asked for.
         forward_passes, backward_passes: that it made.
     """
 
@@ -139,9 +139,9 @@ def _measured(
     sanity_seed: int | None,
 ) -> Faithfulness:
     passes = pair.passes
-    before, start = (passes.forward, passes.backward), time.perf_counter()
+    before, start = (passes.forward, passes.backward), time.process_time()
     matrix = how.attribute(pair, pair.whole)
-    seconds, made = time.perf_counter() - start, (passes.forward - before[0], passes.backward - before[1])
+    seconds, made = time.process_time() - start, (passes.forward - before[0], passes.backward - before[1])
     scores = matrix.scores[0]
     deletion, insertion = proof.deletion(scores), proof.insertion(scores)
     by_sentence = fold_to(sentences.bounds, pair.source.offsets, scores)

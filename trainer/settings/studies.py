@@ -338,7 +338,7 @@ class FaithfulnessSettings(ExplanationSettings):
     sanity_articles: int = setting(20, metavar="ARTICLES", ge=0)
     """Articles on which every method is run with shuffled weights too, the first ones."""
     affordable_seconds: float = setting(3.0, metavar="SECONDS", gt=0)
-    """A method is affordable whose median time for an article is at most this."""
+    """A method is affordable that takes at most this of the processor for an article, in the median."""
 
 
 @group

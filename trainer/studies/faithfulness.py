@@ -270,8 +270,9 @@ def findings(values: Mapping[str, Any]) -> Findings:
         f"insertion are areas between a method's curve and the mean of {values['orders']} random orders of the words. "
         f"LDS: rank correlation of predicted and actual log-odds when {values['ablations']} random halves of the "
         "sentences are read (Cohen-Wang et al. 2024). Shuffled weights: rank correlation of |scores| with those "
-        "of the same model, all weights shuffled (Adebayo et al. 2018); near 0 is right. Seconds: median of the method "
-        "alone, one article. Passes: forward and backward ones. Ranks compare the methods on the same articles."
+        "of the same model, all weights shuffled (Adebayo et al. 2018); near 0 is right. Seconds of the processor: "
+        "median of the method alone, one article. Passes: forward and backward ones. Ranks compare the methods on the "
+        "same articles."
     )
     return Findings(Table(head, rows), _text(values), notes)
 
