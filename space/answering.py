@@ -35,8 +35,8 @@ EXAMPLES = Path(__file__).resolve().parent / "examples.json"
 
 # Events that compute with the model wait in one line.
 MODEL = "model"
-# Points of integrated gradients' path: 32 leave an error well under a few per cent (see trainer/attribution).
-N_STEPS = 32
+# Points of integrated gradients' path: 0 stands for as many as the scores need to add up.
+N_STEPS = 0
 
 Parts = dict[str, Any]
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def warm(engine: "Engine") -> None:
     article = examples()[0]["article"]
     summary = engine.summarize(article, {}).text
     if summary:
-        engine.explain(article, summary, N_STEPS)
+        engine.explain(article, summary)
 
 
 def answer(
@@ -112,7 +112,7 @@ def answer(
         article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
         field = "settings_error"
         settings = limits.decoding(*decoding)
-        limits.N_STEPS.check(n_steps)
+        limits.steps(n_steps)
         field = "article_error"
         engine = serving.engine()
         if not anyway and (stops := engine.guards(article)):
@@ -251,7 +251,7 @@ def explain(shown: Shown | None, n_steps: Any) -> Iterator[Parts]:
     yield {"why": notice("Looking for the words behind it…", "busy"), "busy": True}
     engine, article, summary = shown.engine, shown.article, shown.answer.text
     try:
-        steps = limits.N_STEPS.check(n_steps)
+        steps = limits.steps(n_steps)
         found = yield from told(
             "why",
             "Looking for the words behind it",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from space import limits
-from space.answering import MODEL, N_STEPS, sentence
+from space.answering import MODEL, sentence
 from space.serving import Serving
 from trainer.errors import UserError
 
@@ -66,7 +66,7 @@ def add(serving: Serving) -> None:
     def attribute(
         article: str,
         summary: str | None = None,
-        n_steps: int = N_STEPS,
+        n_steps: int | None = None,
         num_beams: int | None = None,
         max_new_tokens: int | None = None,
         length_penalty: float | None = None,
@@ -77,11 +77,13 @@ def add(serving: Serving) -> None:
         `summary` may be any text; without it the model writes one, with the decoding settings given. Returns
         it, and `spans`: `{"text", "score"}` in nats, whose texts joined are the article, character for
         character; score is null for white space and for what the model did not read. Beside them `strongest`
-        (words), `target_log_prob` and `baseline_log_prob` (nats), `completeness_error`, `prefix_share`,
-        `eos_share`, `tokens_read`, `tokens_total`, `n_steps`, `model` and `revision`.
+        (words), `target_log_prob` and `baseline_log_prob` (nats), `completeness_error`, `converged` (whether that is
+        at most 1%), `prefix_share`, `eos_share`, `tokens_read`, `tokens_total`, `n_steps`, `model` and `revision`.
+        `n_steps` midpoints of the path are taken, or, where it is left out, as many points as it takes until the
+        scores add up to within 1%, at most 512.
         """
         article = limits.text(article, "article", limits.ARTICLE_CHARACTERS)
-        steps = limits.N_STEPS.check(n_steps)
+        steps = limits.steps(n_steps)
         settings = limits.decoding(num_beams, max_new_tokens, length_penalty)
         engine, summary = _engine_and_summary(serving, article, summary, settings, so="there is nothing to explain")
         found = engine.explain(article, summary, steps)
@@ -93,6 +95,7 @@ def add(serving: Serving) -> None:
             "target_log_prob": one.target_log_prob,
             "baseline_log_prob": one.baseline_log_prob,
             "completeness_error": one.completeness_error,
+            "converged": one.converged,
             "prefix_share": one.prefix_share,
             "eos_share": one.eos_share,
             "tokens_read": one.tokens_read,

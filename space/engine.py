@@ -22,12 +22,12 @@ from space.serving import label_of
 from space.turns import TOGETHER, Turns, Waiting
 from space.verdict import remarks
 from trainer.attribution.ablation import Ablations
+from trainer.attribution.base import Attribution
 from trainer.attribution.certainty import Certainty, word_probabilities
 from trainer.attribution.contrast import Contrast, contrast
 from trainer.attribution.deletion import Deletion, changes, delete, places_of
 from trainer.attribution.folding import display_scores, fold_to_words, strongest
-from trainer.attribution.gradients import Attribution, integrated_gradients
-from trainer.attribution.matrix import Pair
+from trainer.attribution.matrix import IntegratedGradients, Pair
 from trainer.attribution.passes import Passes
 from trainer.attribution.proof import Agreement, Evidence, Proof, agreement, evidence
 from trainer.attribution.registry import DEFAULT_METHOD
@@ -131,14 +131,15 @@ class Engine:
         self,
         article: str,
         summary: str,
-        n_steps: int,
+        n_steps: int | None = None,
         progress: Progress | None = None,
         waiting: Waiting | None = None,
     ) -> Explanation:
         """Integrated gradients of Σ log p(summary | article), folded to words.
 
-        `progress` is called with (steps done, n_steps); what it raises ends the computation. Between steps the
-        summaries that wait are computed. `waiting` is as for `summarize`.
+        `n_steps` midpoints are taken, or, where it is None, as many points as the scores need to add up to within 1%.
+        `progress` is called with (points done, points in all); what it raises ends the computation.
+        Between points the summaries that wait are computed. `waiting` is as for `summarize`.
 
         Raises:
             UserError: there is nothing to explain, or the summary is too long.
@@ -159,7 +160,7 @@ class Engine:
         """What each word and sentence of the article did to one word of a summary; None: to the whole summary.
 
         Words of the summary are its runs without white space, counted from 0
-        (`trainer.attribution.folding.run_bounds`). `progress` is called with (points done, points of this round);
+        (`trainer.attribution.folding.run_bounds`). `progress` is called with (points done, points in all);
         what it raises ends the computation. `method` is a name of `trainer.attribution.registry.METHODS`, and
         `settings` are its class's: `baseline` for one. `waiting` is as for `summarize`.
 
@@ -373,18 +374,10 @@ class Engine:
             seconds=time.perf_counter() - start,
         )
 
-    def _explain(self, article: str, summary: str, n_steps: int, progress) -> Explanation:
-        summarizer = self._summarizer({})
-        attribution = integrated_gradients(
-            self._model,
-            self._tokenizer,
-            article,
-            summary,
-            prefix=summarizer.prefix,
-            max_source_length=summarizer.max_source_length,
-            n_steps=n_steps,
-            progress=progress,
-        )
+    def _explain(self, article: str, summary: str, n_steps: int | None, progress) -> Explanation:
+        pair = self.pair(article, summary)
+        method = IntegratedGradients(n_steps=n_steps, method="riemann_middle")
+        attribution = method.attribute(pair, pair.whole, progress).attribution(0)
         spans = fold_to_words(article, attribution)
         return Explanation(
             spans=tuple(spans),

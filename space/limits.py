@@ -53,6 +53,15 @@ N_STEPS = Range("n_steps", 4, 128)
 TYPOS = Range("typos", 0, 30)  # per cent of the letters
 
 
+def steps(value: Any) -> int | None:
+    """The steps of an explanation; None, as many as its scores need to add up, where 0 or nothing was given.
+
+    Raises:
+        UserError: it is neither, nor in range.
+    """
+    return None if value is None or (value == 0 and not isinstance(value, bool)) else N_STEPS.check(value)
+
+
 def decoding(num_beams: Any = None, max_new_tokens: Any = None, length_penalty: Any = None) -> dict[str, int | float]:
     """The decoding settings that were given, checked; those that are None stay the model's own and are left
     out.

@@ -1,6 +1,7 @@
 """The tool's layout: one article on the left, its summary on the right, and which control does what."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -125,7 +126,12 @@ class Tool(Checks):
                     strict=True,
                 )
             )
-            self.n_steps = _slider(limits.N_STEPS, N_STEPS, "Steps of the explanation", "more: slower and more exact")
+            self.n_steps = _slider(
+                replace(limits.N_STEPS, least=0),
+                N_STEPS,
+                "Steps of the explanation",
+                "0: as many as the scores need to add up",
+            )
             self.settings_error = _html("settings-error")
             self.reset = gr.Button("Reset to the model’s own", size="sm", elem_id="reset")
 

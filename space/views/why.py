@@ -132,7 +132,8 @@ def _facts(found: "Explanation", prefix: str) -> str:
         (
             "Completeness error",
             _percent(one.completeness_error),
-            f"how far the scores are from adding up, {one.n_steps} steps",
+            f"how far the scores are from adding up, {one.n_steps} steps"
+            + ("" if one.converged else ": not converged"),
         ),
         (
             f"On the prefix “{prefix.strip()}”",

@@ -7,7 +7,7 @@ from captum.attr import LayerIntegratedGradients
 
 from tests.attribution.test_gradients import PREFIX, texts
 from tests.tiny import tiny_t5
-from trainer.attribution.gradients import frozen_copy, target_log_probs
+from trainer.attribution.gradients import frozen_copy, integrated_gradients, target_log_probs
 from trainer.attribution.matrix import IntegratedGradients, Pair
 from trainer.attribution.passes import Passes
 from trainer.attribution.quadrature import levels, rule
@@ -132,3 +132,20 @@ def test_broken_weights_are_named():
     model.lm_head.weight.data[5] = float("nan")
     with pytest.raises(UserError, match="weights may be damaged"):
         IntegratedGradients().attribute(pair_of(model, tokenizer, "a b", "b"))
+
+
+def test_the_whole_summary_is_captums(tiny):
+    """One row for all tokens, by the rule that the page's steps are midpoints of."""
+    model, tokenizer = tiny
+    article, summary = texts(1, words=25)[0]
+    pair = pair_of(model, tokenizer, article, summary)
+    expected = integrated_gradients(
+        model, tokenizer, article, summary, prefix=PREFIX, max_source_length=1024, n_steps=12
+    )
+    found = IntegratedGradients(n_steps=12, method="riemann_middle").attribute(pair, pair.whole).attribution(0)
+    largest = max(map(abs, expected.scores))
+    assert np.abs(np.subtract(found.scores, expected.scores)).max() <= 1e-4 * largest
+    assert found.target_log_prob == pytest.approx(expected.target_log_prob, rel=1e-5)
+    assert found.baseline_log_prob == pytest.approx(expected.baseline_log_prob, rel=1e-5)
+    assert (found.pieces, found.offsets, found.n_steps) == (expected.pieces, expected.offsets, 12)
+    assert found.completeness_gap == pytest.approx(expected.completeness_gap, abs=1e-4)

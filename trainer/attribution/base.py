@@ -12,6 +12,7 @@ from trainer.errors import UserError
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Offset = tuple[int, int] | None
+TOLERANCE = 0.01  # the largest completeness error of scores that are said to add up
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Attribution:
             where the method's scores are not meant to add up to the difference.
         target_tokens: number of terms in that sum.
         completeness_gap: Σ scores − (target_log_prob − baseline_log_prob); nats.
-        completeness_error: |completeness_gap| / max(|target_log_prob − baseline_log_prob|, 0.001 nats).
+        completeness_error: |completeness_gap| / max(|target_log_prob − baseline_log_prob|, 1 nat).
         n_steps: points of the path at which the gradient was taken; None for methods without a path.
         tokens_read: length of `pieces`.
         tokens_total: what it would be without the limit on the source's length.
@@ -49,6 +50,11 @@ class Attribution:
     tokens_total: int
     prefix_share: float
     eos_share: float
+
+    @property
+    def converged(self) -> bool | None:
+        """Whether the scores add up to within 1%; None where they are not meant to."""
+        return None if self.completeness_error is None else self.completeness_error <= TOLERANCE
 
 
 @dataclass(frozen=True)

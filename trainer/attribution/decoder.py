@@ -79,20 +79,22 @@ class Decoder:
         wanted = [part for reading in decoded.readings for part in (reading.scores, reading.mixed)]
         found = torch.autograd.grad(decoded.output, wanted, gradients, retain_graph=True, is_grads_batched=True)
         rows, heads = len(gradients), self._config.num_heads
+        reached = gradients.abs().amax((0, 2)).nonzero()
+        count = int(reached[-1]) + 1 if len(reached) else 1  # no gradient flows to the tokens behind
         total = None
         with torch.no_grad():
             for place, (block, reading) in enumerate(zip(self._stack.block, decoded.readings, strict=True)):
                 attention = block.layer[1].EncDecAttention
-                by_scores, by_mixed = found[2 * place : 2 * place + 2]
+                by_scores, by_mixed = (part[:, :, :count] for part in found[2 * place : 2 * place + 2])
                 to_keys, to_values = (
                     part.weight.view(heads, -1, part.in_features) for part in (attention.k, attention.v)
                 )
                 # A score's gradient × its query is the key's gradient, and × the keys' matrix the source's.
-                asked = (reading.query @ to_keys).flatten(0, 1).expand(rows, -1, -1)
+                asked = (reading.query[:, :count] @ to_keys).flatten(0, 1).expand(rows, -1, -1)
                 turned = by_scores.flatten(1, 2).transpose(1, 2)
                 total = turned @ asked if total is None else total.baddbmm_(turned, asked)
                 given = (by_mixed @ to_values).flatten(1, 2)
-                total.baddbmm_(reading.weights.flatten(0, 1).T.expand(rows, -1, -1), given)
+                total.baddbmm_(reading.weights[:, :count].flatten(0, 1).T.expand(rows, -1, -1), given)
         return total
 
     def _heads(self, projected: Tensor) -> Tensor:

@@ -46,12 +46,15 @@ class _Kept:
     key: Tensor
     value: Tensor
     mixed: Tensor  # (length, inner): what the heads read
-    log_sum: Tensor  # (heads, length, 1): log Σ exp of the attention scores
     probabilities: Tensor | None  # (heads, length, length), None where they are computed again
     normed_hidden: Tensor  # as `normed`, of the feed-forward part
     inverse_hidden: Tensor
     slope: Tensor  # (length, hidden): derivative of the feed-forward's inner values by `up`'s (or gate's) output
     slope_up: Tensor | None  # the same by `up`'s output where there is a gate
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.numel() * part.element_size() for part in vars(self).values() if part is not None)
 
 
 @dataclass
@@ -59,7 +62,7 @@ class Tape:
     """One forward pass: its output (length, width), the encoder's, and what the backward pass needs."""
 
     output: Tensor
-    layers: list[_Kept] = field(repr=False)
+    layers: list[_Kept | Tensor] = field(repr=False)  # of a layer that is computed again its input alone
     normed: Tensor = field(repr=False)
     inverse: Tensor = field(repr=False)
 
@@ -74,7 +77,8 @@ class Encoder:
         stack: the model's encoder, in float32.
         config: the model's.
         memory: bytes that one pass may keep. Where all attention probabilities would take more, they are computed
-            again in the backward pass.
+            again in the backward pass; where the rest of all layers would, a layer's input is kept and the rest is
+            computed again.
     """
 
     def __init__(self, stack: nn.Module, config, memory: int):
@@ -97,8 +101,9 @@ class Encoder:
         states, kept = embeddings, []
         buckets = self._buckets(len(embeddings), embeddings.device)
         for layer in self._layers:
-            states, one = self._forward(layer, states, layer.relative[buckets].T.contiguous())
-            kept.append(one)
+            read = states
+            states, one = self._forward(layer, read, layer.relative[buckets].T.contiguous())
+            kept.append(one if len(self._layers) * one.bytes <= self._memory else read)
         normed, inverse = self._normalise(states)
         return Tape(normed * self._final, kept, normed, inverse)
 
@@ -109,14 +114,11 @@ class Encoder:
         query, key, value = projected.permute(1, 2, 0, 3).contiguous()
         kept_whole = 2 * len(self._layers) * heads * length * length * FLOAT <= self._memory
         keep = normed.new_empty(heads, length, length) if kept_whole else None
-        log_sum = normed.new_empty(heads, length, 1)
         mixed = normed.new_empty(length, heads, query.shape[-1])
         for head in range(heads):
             for start, end in _blocks(length):
                 scores = torch.addmm(_bias_of(bias[head], start, end), query[head, start:end], key[head].T)
-                sums = scores.logsumexp(-1, keepdim=True)
-                log_sum[head, start:end] = sums
-                probabilities = scores.sub_(sums).exp_()
+                probabilities = scores.softmax(-1)
                 if keep is not None:
                     keep[head, start:end] = probabilities
                 mixed[start:end, head] = probabilities @ value[head]
@@ -133,7 +135,6 @@ class Encoder:
             key,
             value,
             mixed,
-            log_sum,
             keep,
             normed_hidden,
             inverse_hidden,
@@ -169,20 +170,25 @@ class Encoder:
 
         With `along` (length, width) only their products with it, (rows, length): the first layer then has less to do.
         """
-        hidden = tape.layers[0].slope.shape[-1]
-        at_once = max(1, WORK_BYTES // (FLOAT * len(tape) * hidden))
-        return torch.cat([self._backward(tape, part, along) for part in gradients.split(at_once)])
-
-    def _backward(self, tape: Tape, gradients: Tensor, along: Tensor | None) -> Tensor:
-        states = self._normalise_backward(gradients * self._final, tape.normed, tape.inverse)
+        at_once = max(1, WORK_BYTES // (FLOAT * len(tape) * self._config.d_ff))
+        parts = [
+            self._normalise_backward(part * self._final, tape.normed, tape.inverse) for part in gradients.split(at_once)
+        ]
+        buckets = self._buckets(len(tape), gradients.device)
         for place, (layer, kept) in reversed(list(enumerate(zip(self._layers, tape.layers, strict=True)))):
-            states = self._feed_backward(layer, kept, states)
-            mixed = states @ layer.output
-            if place == 0 and along is not None:
-                return self._attention_along(layer, kept, mixed, along).add_((states * along).sum(-1))
-            normed = self._attention_backward(kept, mixed) @ layer.query_key_value
-            states = self._normalise_backward(normed, kept.normed, kept.inverse).add_(states)
-        return states
+            if isinstance(kept, Tensor):
+                _, kept = self._forward(layer, kept, layer.relative[buckets].T.contiguous())
+            direction = along if place == 0 else None
+            parts = [self._backward(layer, kept, part, direction) for part in parts]
+        return torch.cat(parts)
+
+    def _backward(self, layer: _Layer, kept: _Kept, states: Tensor, along: Tensor | None) -> Tensor:
+        states = self._feed_backward(layer, kept, states)
+        mixed = states @ layer.output
+        if along is not None:
+            return self._attention_along(layer, kept, mixed, along).add_((states * along).sum(-1))
+        normed = self._attention_backward(kept, mixed) @ layer.query_key_value
+        return self._normalise_backward(normed, kept.normed, kept.inverse).add_(states)
 
     def _feed_backward(self, layer: _Layer, kept: _Kept, states: Tensor) -> Tensor:
         inner = states @ layer.down
@@ -237,19 +243,16 @@ class Encoder:
         result = mixed.new_empty(rows, length, 3, heads, size)
         for head in range(heads):
             read = mixed[:, :, head].contiguous()
-            key_gradient = value_gradient = None
-            for start, end in _blocks(length):
+            by_key, by_value = torch.zeros_like(read), torch.zeros_like(read)
+            for start, end in _blocks(length, 4 * rows):  # several small tensors are worked on at once
                 probabilities = _probabilities(kept, head, start, end)
-                part = read[:, start:end]
-                scores = torch.baddbmm(
-                    centre[:, start:end, head, None], part, kept.value[head].T.expand(rows, -1, -1), beta=-1
-                ).mul_(probabilities)
+                part = read[:, start:end].contiguous()
+                scores = (part.flatten(0, 1) @ kept.value[head].T).view(rows, end - start, length)
+                scores.sub_(centre[:, start:end, head, None]).mul_(probabilities)
                 result[:, start:end, 0, head] = scores @ kept.key[head]
-                turned = scores.transpose(1, 2) @ kept.query[head, start:end]
-                valued = probabilities.T @ part
-                key_gradient = turned if key_gradient is None else key_gradient.add_(turned)
-                value_gradient = valued if value_gradient is None else value_gradient.add_(valued)
-            result[:, :, 1, head], result[:, :, 2, head] = key_gradient, value_gradient
+                by_key.baddbmm_(scores.transpose(1, 2), kept.query[head, start:end].expand(rows, -1, -1))
+                by_value.baddbmm_(probabilities.T.expand(rows, -1, -1), part)
+            result[:, :, 1, head], result[:, :, 2, head] = by_key, by_value
         return result.view(rows, length, -1)
 
     @staticmethod
@@ -273,9 +276,12 @@ def fits(model: PreTrainedModel) -> bool:
     return model.config.model_type in FAMILIES
 
 
-def _blocks(length: int) -> list[tuple[int, int]]:
-    """(start, end) of the blocks of queries in which attention is worked through."""
-    size = max(1, min(length, WORK_BYTES // (FLOAT * length)))
+def _blocks(length: int, parts: int = 1) -> list[tuple[int, int]]:
+    """(start, end) of the blocks of queries in which attention is worked through.
+
+    One row's scores in a block take at most one of so many equal parts of WORK_BYTES.
+    """
+    size = max(1, min(length, WORK_BYTES // (FLOAT * length * parts)))
     return [(start, min(start + size, length)) for start in range(0, length, size)]
 
 
@@ -290,7 +296,7 @@ def _probabilities(kept: _Kept, head: int, start: int, end: int) -> Tensor:
     if kept.probabilities is not None:
         return kept.probabilities[head, start:end]
     scores = torch.addmm(_bias_of(kept.bias[head], start, end), kept.query[head, start:end], kept.key[head].T)
-    return scores.sub_(kept.log_sum[head, start:end]).exp_()
+    return scores.softmax(-1)
 
 
 def _layer(attention: nn.Module, forward: nn.Module, relative: Tensor, gated: bool) -> _Layer:

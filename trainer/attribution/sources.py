@@ -67,7 +67,7 @@ def sources_of(
     Args:
         word: its place among the summary's words: runs without white space, counted from 0 (`folding.run_bounds`).
             None: the whole summary, its `</s>` included.
-        progress: called with (points done, points of this round); what it raises ends the work.
+        progress: called with (points done, points in all); what it raises ends the work.
         by: a method of `trainer.attribution.registry`; None: integrated gradients, steps raised until they add up.
 
     Raises:
