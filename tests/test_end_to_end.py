@@ -109,6 +109,25 @@ def test_train_and_push(hub, checkout, trained):
     assert asked[0] == "/api/whoami-v2"  # the right to the name before the data and the training
 
 
+def test_the_reports_table_3_is_one_command(hub, checkout, trained, tmp_path):
+    """Its four rows, from the Hub's model and data, with short texts so that it is quick."""
+    words = [
+        str(checkout / "trainer" / "train.py"),
+        "--recipe",
+        "report-table-3",
+        "--output_dir",
+        str(tmp_path / "run"),
+    ]
+    words += ["--max_source_length", "48", "--max_new_tokens", "6", "--max_eval_samples", "1"]
+    done = run([*words, "--bootstrap_samples", "100"], tmp_path, environment(hub, trained[1]))
+    results = json.loads((tmp_path / "run" / "model" / "results.json").read_text())
+    rows = {record["system"]: record["metrics"]["rouge1_fmeasure"] for record in results["evaluations"]}
+    for row in ("lead-3", "random-3", "t5-small (start)", "t5-small-finetuned-xsum"):
+        assert rows[row]["low"] <= rows[row]["value"] <= rows[row]["high"] and row in done.stdout
+    assert results["settings"]["optimisation"]["learning_rate"] == 2e-5
+    assert {record["data"]["dataset"] for record in results["evaluations"]} == {"EdinburghNLP/xsum"}
+
+
 def test_results_and_card(hub):
     results = json.loads(hub.files("model", MODEL)["results.json"])
     systems = [record["system"] for record in results["evaluations"]]

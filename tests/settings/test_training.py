@@ -49,6 +49,7 @@ def test_names_of_flags_are_unique_and_each_has_help():
     [
         ("report-section-2", 2e-5, 8, 1),
         ("report-card", 2e-5, 16, 1),
+        ("report-table-3", 2e-5, 16, 1),
         ("report-table-1", 3e-4, 16, 1),
         ("report-section-3", 2e-5, 16, 5),
     ],
