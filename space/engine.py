@@ -348,14 +348,13 @@ class Engine:
         # What is drawn for one depends on who else is in the batch.
         kind = None if summarizer.generation.do_sample else tuple(sorted(decoding.items()))
 
-        def compute(articles: Sequence[str]) -> list[list[Summary]]:
+        def compute(articles: Sequence[str]) -> list[Summary]:
             # Turns beside each other are computed sooner with a thread each than with threads that wait for each other.
             torch.set_num_threads(1 if self._turns.crowded else _all_threads())
             with self._sampling if kind is None else nullcontext():  # it sets the process's generator
-                return summarizer.candidates(list(articles))
+                return summarizer.summarize(list(articles), scored=False)
 
-        candidates = self._turns.short(article, compute, kind, waiting)
-        summary = summarizer.chosen(candidates, article)
+        summary = self._turns.short(article, compute, kind, waiting)
         (read,) = encode(self._tokenizer, [article], prefix=summarizer.prefix, limit=summary.tokens_read)
         return Answer(
             text=summary.text,

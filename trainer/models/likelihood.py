@@ -5,8 +5,9 @@ positions only as distances between tokens, so every text gets the values that i
 keys and values are computed once instead of once a text. For models with absolute positions this does not hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -70,27 +71,43 @@ def packed_log_probs(
     return -torch.einsum("bt,btk->bk", negative, belongs), belongs.sum(1)
 
 
-@torch.inference_mode()
 def log_probs_of(
     model: PreTrainedModel, sources: Sequence[Sequence[int]], texts: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[float]]:
-    """For each article Σ log p(text | article), in nats, of each of its texts.
+    """For each article Σ log p(text | article), in nats, of each of its texts: `log_prob_reader` asked once."""
+    return log_prob_reader(model, sources)(texts)
 
-    A text's value does not depend on which other articles there are, but for the rounding of fp32, about 1e-6 of it;
-    texts of one article that are the same ids get the very same value.
+
+def log_prob_reader(
+    model: PreTrainedModel, sources: Sequence[Sequence[int]]
+) -> Callable[[Sequence[Sequence[Sequence[int]]]], list[list[float]]]:
+    """Reads articles; what comes back gives for each of them Σ log p(text | article), in nats, of each of its texts.
+
+    Its argument has for each article the ids of each text, with its end token. A text's value does not depend on which
+    other texts and articles there are, but for the rounding of fp32, about 1e-6 of it; texts of one article that are
+    the same ids get the very same value.
 
     Args:
         model: of the T5 family.
         sources: the ids of each article, with prefix and end token.
-        texts: for each article the ids of each text, with its end token.
     """
-    # One text of each kind: equal values must stay equal, whatever place in a pass they are computed at.
-    distinct = [list(dict.fromkeys(map(tuple, own))) for own in texts]
-    compute = packed_scoring.text_log_probs if packed_scoring.supports(model) else _padded
-    found = [dict(zip(*pair, strict=True)) for pair in zip(distinct, compute(model, sources, distinct), strict=True)]
-    return [[values[tuple(text)] for text in own] for values, own in zip(found, texts, strict=True)]
+    if packed_scoring.supports(model):
+        compute = packed_scoring.ReadArticles(model, sources).log_probs
+    else:
+        compute = partial(_padded, model, sources)
+
+    def log_probs(texts: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+        # One text of each kind: equal values must stay equal, whatever place in a pass they are computed at.
+        distinct = [list(dict.fromkeys(map(tuple, own))) for own in texts]
+        if not any(distinct):
+            return distinct
+        found = [dict(zip(*pair, strict=True)) for pair in zip(distinct, compute(distinct), strict=True)]
+        return [[values[tuple(text)] for text in own] for values, own in zip(found, texts, strict=True)]
+
+    return log_probs
 
 
+@torch.inference_mode()
 def _padded(
     model: PreTrainedModel, sources: Sequence[Sequence[int]], texts: Sequence[Sequence[Sequence[int]]]
 ) -> list[list[float]]:

@@ -22,21 +22,34 @@ def supports(model: PreTrainedModel) -> bool:
     return type(model) in (T5ForConditionalGeneration, MT5ForConditionalGeneration) and not model.training
 
 
-@torch.inference_mode()
-def text_log_probs(
-    model: PreTrainedModel, sources: Sequence[Sequence[int]], texts: Sequence[Sequence[Sequence[int]]]
-) -> list[list[float]]:
-    """For each article Σ log p(text | article), in nats, of each of its texts; ids as for `likelihood.log_probs_of`."""
-    found: list[list[float]] = [[] for _ in sources]
-    for articles in _groups([len(ids) for ids in sources]):
-        encoded = _encode(model, [sources[number] for number in articles])
-        crossed = [_crossed(block.layer[1].EncDecAttention, encoded) for block in model.decoder.block]
-        listed = [(place, text) for place, number in enumerate(articles) for text in texts[number]]
-        for group in _groups([len(text) for _, text in listed]):
-            chosen = [listed[place] for place in group]
-            for (place, _), value in zip(chosen, _score(model, chosen, crossed), strict=True):
-                found[articles[place]].append(value)
-    return found
+class ReadArticles:
+    """Articles that have been read once, and can be asked time and again how probable texts are.
+
+    Args:
+        sources: the ids of each article, as for `likelihood.log_probs_of`.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: PreTrainedModel, sources: Sequence[Sequence[int]]):
+        self._model = model
+        # For each pass of the encoder its articles' numbers, and for each layer of the decoder their keys and values.
+        self._passes: list[tuple[list[int], list[list[tuple[torch.Tensor, torch.Tensor]]]]] = []
+        for articles in _groups([len(ids) for ids in sources]):
+            encoded = _encode(model, [sources[number] for number in articles])
+            crossed = [_crossed(block.layer[1].EncDecAttention, encoded) for block in model.decoder.block]
+            self._passes.append((articles, crossed))
+
+    @torch.inference_mode()
+    def log_probs(self, texts: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+        """For each article Σ log p(text | article), in nats, of each of its texts, which may be none."""
+        found: list[list[float]] = [[] for _ in texts]
+        for articles, crossed in self._passes:
+            listed = [(place, text) for place, number in enumerate(articles) for text in texts[number]]
+            for group in _groups([len(text) for _, text in listed]):
+                chosen = [listed[place] for place in group]
+                for (place, _), value in zip(chosen, _score(self._model, chosen, crossed), strict=True):
+                    found[articles[place]].append(value)
+        return found
 
 
 def _encode(model: PreTrainedModel, sources: Sequence[Sequence[int]]) -> list[torch.Tensor]:

@@ -46,6 +46,25 @@ def fitted() -> Weighing:
     return Weighing(LeadTest(**values["lead_test"]), values["centrality_weight"], values["first_bonus"])
 
 
+@dataclass(frozen=True)
+class Contender:
+    """A summary that may be the best; which of them it is depends on log-probabilities.
+
+    Attributes:
+        centrality, bonus: what is added to the mean log-probability of its tokens, in nats.
+        overlap: the share of its bigrams that stand in the article.
+    """
+
+    summary: Summary
+    centrality: float
+    bonus: float
+    overlap: float
+
+    def total(self, mean_log_prob: float) -> float:
+        """By which contenders are ranked. It is at its most for 0: no log-probability is greater."""
+        return mean_log_prob + self.centrality + self.bonus
+
+
 def best_supported(candidates: Sequence[Summary], source: str, weighing: Weighing | None = None) -> Summary:
     """The summary that is best by, in this order:
 
@@ -64,15 +83,29 @@ def best_supported(candidates: Sequence[Summary], source: str, weighing: Weighin
         source: the whole article, also what of it was not read.
         weighing: default `fitted()`.
     """
+    return best_of(contenders(candidates, source, weighing))
+
+
+def best_of(contenders: Sequence[Contender]) -> Summary:
+    """The best of the contenders by their scores, 0 where there is none; of equals the first."""
+    best = max(contenders, key=lambda one: (one.total(one.summary.score or 0.0), one.overlap))
+    return best.summary
+
+
+def contenders(candidates: Sequence[Summary], source: str, weighing: Weighing | None = None) -> list[Contender]:
+    """Those of the candidates that are best by the rules of `best_supported` which need no log-probability (1 to 4).
+
+    Arguments are those of `best_supported`; scores are not looked at.
+    """
     if len(candidates) == 1:
-        return candidates[0]
+        return [Contender(candidates[0], 0.0, 0.0, 0.0)]
     sentences = split_sentences(source)
     central, copied_from, article = centralities(sentences), CopiedFrom(source), Article(source)
     weighing = weighing or fitted()
     begins_with_lead = weighing.lead_test.passed(sentences, central)
     bigrams = set(ngrams(words_of(source), 2))
 
-    def rank(summary: Summary) -> tuple[bool, int, int, bool, float, float]:
+    def ranked(summary: Summary) -> tuple[tuple[bool, int, int, bool], Contender]:
         places = copied_from.passages(summary.text)
         origin = max(places, key=lambda runs: sum(run.length for run in runs), default=None)
         weight = central[origin[0].sentence] if origin else min(central, default=0.0)
@@ -80,10 +113,12 @@ def best_supported(candidates: Sequence[Summary], source: str, weighing: Weighin
         pairs = ngrams(words_of(summary.text), 2)
         overlap = sum(pair in bigrams for pair in pairs) / len(pairs) if pairs else 0.0
         facts = len(unsupported(summary.text, article))
-        total = (summary.score or 0.0) + weighing.centrality_weight * weight + weighing.first_bonus * first
-        return summary.finished, -max(len(places), 1), -facts, first and begins_with_lead, total, overlap
+        rank = (summary.finished, -max(len(places), 1), -facts, first and begins_with_lead)
+        return rank, Contender(summary, weighing.centrality_weight * weight, weighing.first_bonus * first, overlap)
 
-    return max(candidates, key=rank)
+    ranks = [ranked(summary) for summary in candidates]
+    best = max(rank for rank, _ in ranks)
+    return [contender for rank, contender in ranks if rank == best]
 
 
 def centralities(sentences: list[str]) -> list[float]:

@@ -3,10 +3,10 @@
 import copy
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,6 +28,9 @@ from trainer.summarizers.base import Summary, positive
 from trainer.summarizers.choice import CHOICE, best_supported
 from trainer.summarizers.decoding_settings import generation_config
 from trainer.summarizers.extracts import extracts
+from trainer.summarizers.sentence_choice import Question, best_sentences
+
+T = TypeVar("T")
 
 NUMBER_FORMATS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
 
@@ -161,27 +164,46 @@ class Seq2SeqSummarizer:
         """A summariser of a model that is loaded already."""
         return cls(found.model, found.tokenizer, name=name, revision=found.revision, **options)
 
-    def summarize(self, sources: list[str]) -> list[Summary]:
-        return [self.chosen(*pair) for pair in zip(self.candidates(sources), sources, strict=True)]
+    def summarize(self, sources: list[str], scored: bool = True) -> list[Summary]:
+        """One summary for each source, in their order.
 
-    def chosen(self, candidates: list[Summary], source: str) -> Summary:
-        """Which of its candidates `summarize` gives for a source."""
-        return best_supported(candidates, source) if self.chooses else candidates[0]
+        Args:
+            scored: where the article's sentences are chosen from, give the summary's score also where it is known
+                without asking the model, which takes time. Without it the summaries are the same.
+        """
+        if not self.extracts:
+            found = zip(self.candidates(sources), sources, strict=True)
+            return [best_supported(*pair) if self.chooses else pair[0][0] for pair in found]
+
+        def best(batch: list[Encoded], rows: list[int]) -> list[Summary]:
+            listed = map(self._extracted, batch)
+            questions = [Question.of(sources[row], *pair) for row, *pair in zip(rows, batch, listed, strict=True)]
+            with self._ready():
+                return best_sentences(self.model, questions, scored)
+
+        return self._in_batches(sources, lambda batches, rows: map(best, batches, rows))
 
     def candidates(self, sources: list[str]) -> list[list[Summary]]:
         """For each source as many summaries as the class was asked for, of a beam search the best first.
 
         Where the article's sentences are chosen from, all of them that are read to their end, the most probable first.
         """
+        return self._in_batches(
+            sources, lambda batches, _: map(self._sentences, batches) if self.extracts else self._searched(batches)
+        )
+
+    def _in_batches(
+        self, sources: list[str], work: Callable[[list[list[Encoded]], list[list[int]]], Iterable[list[T]]]
+    ) -> list[T]:
+        """What `work` gives for each source; it gets batches of what is read, and the sources' numbers in each."""
         encoded = encode(self.tokenizer, sources, prefix=self.prefix, limit=self.max_source_length)
         # Longest first: a batch that does not fit in memory shows at once, not after an hour.
         order = sorted(range(len(sources)), key=lambda row: len(encoded[row].ids), reverse=True)
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
-        read = [[encoded[row] for row in rows] for rows in batches]
-        written = map(self._sentences, read) if self.extracts else self._searched(read)
-        found: dict[int, list[Summary]] = {}
-        for rows, summaries in zip(batches, written, strict=True):
-            found.update(zip(rows, summaries, strict=True))
+        done = work([[encoded[row] for row in rows] for rows in batches], batches)
+        found: dict[int, T] = {}
+        for rows, results in zip(batches, done, strict=True):
+            found.update(zip(rows, results, strict=True))
         return [found[row] for row in range(len(sources))]
 
     def stream(self, source: str) -> Iterator[str]:
@@ -217,7 +239,7 @@ class Seq2SeqSummarizer:
     def _sentences(self, encoded: list[Encoded]) -> list[list[Summary]]:
         """Of each article of a batch the sentences that can be its summary, with the mean log-probability of their
         tokens, in nats."""
-        listed = [self._short_enough(extracts(source.sentences_read) or [""]) for source in encoded]
+        listed = [self._extracted(source) for source in encoded]
         ids = [[ids for _, ids in texts] for texts in listed]
         with self._ready():
             sums = log_probs_of(self.model, [source.ids for source in encoded], ids)
@@ -230,8 +252,10 @@ class Seq2SeqSummarizer:
             found.append(sorted(summaries, key=lambda summary: -summary.score))
         return found
 
-    def _short_enough(self, texts: list[str]) -> list[tuple[str, list[int]]]:
-        """Those of the texts that the limit of tokens would not cut off, else the shortest, each with its ids."""
+    def _extracted(self, source: Encoded) -> list[tuple[str, list[int]]]:
+        """The sentences that can be the summary, each with its ids: those that the limit of tokens would not cut off,
+        else the shortest."""
+        texts = extracts(source.sentences_read) or [""]
         pairs = [(text, encoded.ids) for text, encoded in zip(texts, encode(self.tokenizer, texts), strict=True)]
         short = [pair for pair in pairs if len(pair[1]) <= self.generation.max_new_tokens]
         return short or [min(pairs, key=lambda pair: len(pair[1]))]
