@@ -132,7 +132,8 @@ def quality(file: Path, n: int) -> dict[str, Any]:
     return {"file": file.name, "n": len(rows), "decoding": summarizer.decoding(), "unchanged": same, "rouge_f1": means}
 
 
-def about(threads: int) -> dict[str, Any]:
+def about(threads: int, module: str = "tests.bench_decoding") -> dict[str, Any]:
+    """Where, when and by which command something was measured."""
     cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     names = [line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -149,7 +150,7 @@ def about(threads: int) -> dict[str, Any]:
         "threads": threads,
         "versions": packages,
         "commit": commit.stdout.strip(),
-        "command": shlex.join(["python", "-m", "tests.bench_decoding", *words]),
+        "command": shlex.join(["python", "-m", module, *words]),
         "date": datetime.date.today().isoformat(),
     }
 

@@ -27,9 +27,9 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 # Articles are encoded together up to this many tokens: more at once is no faster and no longer fits the cache. In int8
 # each is encoded alone, for the rows that are multiplied together share one scale.
 TOKENS_A_PASS = 1024
-# The attention of a long article is computed for this many of its tokens at a time: what it takes of memory grows with
-# the length, not with its square.
-QUERIES_A_PASS = 1024
+# The attention of an article longer than that is computed for this many of its tokens at a time: what it takes of
+# memory grows with the length, not with its square, and what is added to the scores stays in the cache.
+QUERIES_A_PASS = 256
 # From this step of a network on, a step is traced, which saves a quarter of what a small model's takes; tracing takes
 # as long as some twenty steps.
 STEPS_TO_TRACE = 32
@@ -202,7 +202,7 @@ class T5Network:
         longest = max(lengths)
         rows = embedding(torch.tensor([token for ids in articles for token in ids]), self.embedding)
         by_distance = self._bias(self._positions[0], torch.arange(1 - longest, longest), bidirectional=True)
-        bias = _square(by_distance, 0, longest) if longest <= QUERIES_A_PASS else None
+        bias = _square(by_distance, 0, longest) if longest <= TOKENS_A_PASS else None
         for layer in self._encoder:
             found = layer.query_key_value(self.norm(rows, layer.self_norm))
             found = found.view(-1, 3, self.heads, self.width).permute(1, 2, 0, 3)[:, None]
@@ -214,9 +214,10 @@ class T5Network:
     def _attend(self, query, key, value, bias: torch.Tensor | None, by_distance: torch.Tensor) -> torch.Tensor:
         """Attention of one article to itself: (tokens, heads × d_kv) of three (1, heads, tokens, d_kv)."""
         length = query.shape[2]
+        size = QUERIES_A_PASS if bias is None else length
         parts = []
-        for start in range(0, length, QUERIES_A_PASS):
-            stop = min(start + QUERIES_A_PASS, length)
+        for start in range(0, length, size):
+            stop = min(start + size, length)
             here = _square(by_distance, start, stop) if bias is None else bias
             mask = here[None, :, : stop - start, :length]
             found = scaled_dot_product_attention(query[:, :, start:stop], key, value, mask, scale=1.0)
