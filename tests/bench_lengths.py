@@ -5,7 +5,7 @@
 Each length has a process of its own, which encodes an article of random tokens and writes `NEW_TOKENS` tokens greedily
 in fp32: ours and, for comparison, transformers' `generate`. Seconds of the encoder alone are taken too; memory is the
 resident memory of the process at its highest, less what it was before the first article. The record is
-trainer/records/bench/lengths.json, and the plot is drawn from it: `python -m trainer.report.benchmarks --plot` on it.
+trainer/records/bench/lengths.json; table and plot are drawn from it by `python -m trainer.report.benchmarks`.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from trainer.settings.base import ROOT
 
 RECORD = ROOT / "trainer" / "records" / "bench" / "lengths.json"
 LENGTHS = [128, 256, 512, 1024, 2048, 4096, 8192]
+LONGEST_OFTEN = 2048  # longer ones are taken once
 ENGINES = ("ours", "transformers")
 
 
@@ -56,7 +57,7 @@ def measure(model_name: str, engine: str, length: int, repeats: int, threads: in
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tokens = whole()  # not counted
     seconds: dict[str, list[float]] = {"encoder": [], "whole": []}
-    for _ in range(repeats):
+    for _ in range(repeats if length <= LONGEST_OFTEN else 1):
         for name, run in (("encoder", encode), ("whole", whole)):
             began = clock()
             run()
@@ -84,9 +85,7 @@ def main() -> None:
         pair = []
         for engine in ENGINES:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                pair.append(
-                    pool.apply(measure, (args.model, engine, length, args.repeats, args.threads, args.clock))
-                )
+                pair.append(pool.apply(measure, (args.model, engine, length, args.repeats, args.threads, args.clock)))
         if pair[0]["tokens"] != pair[1]["tokens"]:
             raise SystemExit(f"at {length} tokens ours does not write what transformers writes")
         for point in pair:

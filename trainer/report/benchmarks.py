@@ -1,4 +1,4 @@
-"""How fast decoding is, from the record: `python -m trainer.report.benchmarks trainer/records/bench/decoding.json`."""
+"""What benchmarks found, from a record: `python -m trainer.report.benchmarks trainer/records/bench/decoding.json`."""
 
 import argparse
 import json
@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure as Drawing
+
+from trainer.report.plots import SERIES, SOFT, WIDTH, picture, standalone
 from trainer.report.tables import Table, markdown_table
 from trainer.runtime.figures import ABSENT
+from trainer.runtime.files import write_atomically
 
 
 def decoding_table(record: dict[str, Any]) -> Table:
@@ -52,11 +56,67 @@ def quality_sentence(record: dict[str, Any]) -> str:
     )
 
 
+def lengths_table(record: dict[str, Any]) -> Table:
+    """Lengths of the article × seconds of the encoder, of a summary, and memory: ours and transformers'.
+
+    Args:
+        record: what `python -m tests.bench_lengths --record` writes.
+    """
+    points = {(point["engine"], point["source_tokens"]): point for point in record["points"]}
+    rows = []
+    for length in dict.fromkeys(point["source_tokens"] for point in record["points"]):
+        ours, theirs = points["ours", length], points["transformers", length]
+        cells = [
+            f"{ours[name]:.2f} / {theirs[name]:.2f}"
+            if name != "memory_mb"
+            else f"{ours[name]:.0f} / {theirs[name]:.0f}"
+            for name in ("encoder_seconds", "whole_seconds", "memory_mb")
+        ]
+        rows.append([f"{length:,}", *cells])
+    return Table(["Source tokens", "Encoder, s", "Summary, s", "Memory, MB"], rows)
+
+
+def lengths_drawing(record: dict[str, Any]) -> str:
+    """SVG: seconds and memory by the length of the article, both axes logarithmic, with lines of slope 1 and 2."""
+
+    def draw() -> Drawing:
+        figure = Drawing(figsize=(WIDTH, 3.2))
+        panels = figure.subplots(1, 2)
+        figure.subplots_adjust(wspace=0.25)
+        titles = {"whole_seconds": "Seconds a summary", "memory_mb": "Memory, MB"}
+        for panel, (name, title) in zip(panels, titles.items(), strict=True):
+            for color, engine in zip(SERIES, ("ours", "transformers"), strict=False):
+                points = [point for point in record["points"] if point["engine"] == engine and point[name] > 0]
+                lengths, values = [one["source_tokens"] for one in points], [one[name] for one in points]
+                panel.plot(lengths, values, "o-", color=color, label=engine, linewidth=1.8, markersize=5)
+            for slope, style in ((1, ":"), (2, "--")):
+                ends = [values[-1] / (lengths[-1] / length) ** slope for length in (lengths[0], lengths[-1])]
+                name_of = "grows with the length" if slope == 1 else "grows with its square"
+                panel.plot([lengths[0], lengths[-1]], ends, style, color=SOFT, linewidth=1, label=name_of)
+            panel.set_xscale("log", base=2)
+            panel.set_yscale("log")
+            panel.set_xticks(lengths, [f"{length:,}" for length in lengths])
+            panel.set_title(title)
+            panel.set_xlabel("source tokens")
+            panel.grid()
+        panels[0].legend()
+        return figure
+
+    return standalone(picture("lengths", draw))
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table in Markdown and the sentences below it."""
+    """Prints what README shows of a record, in Markdown, and draws its plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("record", type=Path, help="JSON that tests/bench_decoding.py wrote")
-    record = json.loads(parser.parse_args(argv).record.read_text("utf-8"))
+    parser.add_argument("record", type=Path, help="JSON that tests/bench_decoding.py or tests/bench_lengths.py wrote")
+    parser.add_argument("--plot", type=Path, metavar="SVG", help="of a record of lengths")
+    args = parser.parse_args(argv)
+    record = json.loads(args.record.read_text("utf-8"))
+    if "points" in record:
+        print(markdown_table(lengths_table(record)))
+        if args.plot:
+            write_atomically(args.plot, lengths_drawing(record) + "\n")
+        return 0
     print(markdown_table(decoding_table(record)))
     print(first_token_sentence(record))
     print(quality_sentence(record))
