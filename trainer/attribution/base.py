@@ -13,6 +13,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 Offset = tuple[int, int] | None
 TOLERANCE = 0.01  # the largest completeness error of scores that are said to add up
+SMALLEST_CHANGE = 1.0  # nats: an error is not divided by less
 
 
 @dataclass(frozen=True)

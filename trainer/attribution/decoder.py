@@ -77,7 +77,11 @@ class Decoder:
     def backward(self, decoded: Decoded, gradients: Tensor) -> Tensor:
         """Gradients (rows, target tokens, width) by the output → (rows, source tokens, width) by the source."""
         wanted = [part for reading in decoded.readings for part in (reading.scores, reading.mixed)]
-        found = torch.autograd.grad(decoded.output, wanted, gradients, retain_graph=True, is_grads_batched=True)
+        if len(gradients) == 1:  # quicker than a batch of one
+            found = torch.autograd.grad(decoded.output, wanted, gradients[0], retain_graph=True)
+            found = tuple(part[None] for part in found)
+        else:
+            found = torch.autograd.grad(decoded.output, wanted, gradients, retain_graph=True, is_grads_batched=True)
         rows, heads = len(gradients), self._config.num_heads
         reached = gradients.abs().amax((0, 2)).nonzero()
         count = int(reached[-1]) + 1 if len(reached) else 1  # no gradient flows to the tokens behind

@@ -14,9 +14,10 @@ divides each embedding by its own root mean square, so all points of the line fr
 the whole change happens within a hair's breadth of 0, and no practicable number of steps finds it (completeness
 error about 100% at 128 steps, against 1% from `<pad>`: tests/attribution/test_gradients.py).
 
-Midpoints do better than Gauss–Legendre points at the few steps that a reader waits for: median completeness
-error at 8, 16, 32 and 64 steps 0.59, 0.17, 0.02 and 0.02% against 2.61, 0.25, 0.03 and 0.01% (a T5 of 5.7 M
-parameters early in its pre-training, 8 XSum articles of 198–1024 tokens; tests/attribution/bench_attribution.py).
+The page and the studies take these scores by passes of our own, which are quicker (`trainer.attribution.matrix`); this
+is what they are checked against, by Captum on transformers' own forward pass. Midpoints do better than Gauss–Legendre
+points at few steps: median completeness error at 8, 16, 32 and 64 steps 0.59, 0.17, 0.02 and 0.02% against 2.61, 0.25,
+0.03 and 0.01% (a T5 of 5.7 M parameters early in its pre-training, 8 XSum articles of 198–1024 tokens).
 """
 
 import copy
@@ -67,7 +68,7 @@ def integrated_gradients(
         n_steps: points on the path; more take longer and leave less completeness error.
         internal_batch_size: points that go through the model together; changes memory and time, not the
             scores. None: as many as TOKENS_AT_ONCE allows, at least one.
-        method: Captum's name of the quadrature; `tests/attribution/bench_attribution.py` compares them.
+        method: Captum's name of the quadrature.
         progress: called with (steps done, n_steps) after each batch; what it raises ends the work.
 
     Raises:

@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from trainer.attribution.base import TOLERANCE, Attribution, Source, read_source, read_target, shares
+from trainer.attribution.base import SMALLEST_CHANGE, TOLERANCE, Attribution, Source, read_source, read_target, shares
 from trainer.attribution.passes import Passes
-from trainer.attribution.quadrature import FIRST_STEPS, MOST_STEPS, NESTED, levels, rule
+from trainer.attribution.quadrature import MOST_STEPS, rule, until_complete
 from trainer.errors import UserError
 
 Rows = Sequence[Sequence[int]]
 BASELINES = ("pad", "zero", "mean")
-SMALLEST_CHANGE = 1.0  # nats: an error is not divided by less
 
 
 @dataclass(frozen=True)
@@ -180,62 +179,26 @@ class IntegratedGradients:
         source, start = passes.embeddings(pair.source.ids), baseline_embeddings(pair, self.baseline)
         weights = row_weights(pair, rows).to(source.device)
 
-        def at(point: float, chosen: Tensor) -> tuple[np.ndarray, np.ndarray]:
-            """The rows' log probabilities, and their scores: what this point of the path gives of them."""
+        def at(point: float, going: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            """The log probabilities of these rows, and what this point of the path gives of their scores."""
+            chosen = weights[torch.as_tensor(going, device=weights.device)]
             step = torch.lerp(start, source, point)
             log_probs, scores = passes.gradients(step, ids, chosen, source - start)
             return (chosen @ log_probs).double().cpu().numpy(), scores.double().cpu().numpy()
 
         if self.n_steps is None:
-            scores, *ends, steps = _until_complete(at, weights, self.max_steps, progress)
-        else:
-            ends = [(weights @ passes.log_probs(point, ids)).double().cpu().numpy() for point in (source, start)]
-            _check_finite(ends)
-            scores, steps = np.zeros((len(rows), len(source))), np.full(len(rows), self.n_steps)
-            points, sizes = rule(self.method, self.n_steps)
-            for done, (point, size) in enumerate(zip(points, sizes, strict=True), 1):
-                scores += size * at(point, weights)[1]
-                if progress is not None:
-                    progress(done, self.n_steps)
+            found = until_complete(at, len(rows), self.max_steps, progress)
+            return AttributionMatrix(pair.source, pair.target, rows, found.scores, found.end, found.start, found.steps)
+        ends = [(weights @ passes.log_probs(point, ids)).double().cpu().numpy() for point in (source, start)]
+        if not np.isfinite(ends).all():
+            raise UserError("The model gives this summary no finite log probability: its weights may be damaged.")
+        scores, steps = np.zeros((len(rows), len(source))), np.full(len(rows), self.n_steps)
+        points, sizes = rule(self.method, self.n_steps)
+        for done, (point, size) in enumerate(zip(points, sizes, strict=True), 1):
+            scores += size * at(point, np.arange(len(rows)))[1]
+            if progress is not None:
+                progress(done, self.n_steps)
         return AttributionMatrix(pair.source, pair.target, rows, scores, *ends, steps)
-
-
-def _until_complete(at, weights: Tensor, most: int, progress) -> tuple[np.ndarray, ...]:
-    """Scores (rows, source tokens), log probabilities of source and baseline (rows), and steps (rows).
-
-    Those rows go on that do not add up yet. The rule's ends are source and baseline themselves, so that the change of
-    log probability takes no pass of its own.
-    """
-    ends, taken = [], {}  # of the rows that go on, what each point gives of their scores
-    for point in (1.0, 0.0):
-        log_probs, taken[point] = at(point, weights)
-        ends.append(log_probs)
-        if progress is not None:
-            progress(len(taken), FIRST_STEPS)
-    _check_finite(ends)
-    change = ends[0] - ends[1]
-    scores, steps = np.zeros_like(taken[0.0]), np.zeros(len(weights), dtype=int)
-    going = np.arange(len(weights))
-    for n_steps in levels(most):
-        points, sizes = rule(NESTED, n_steps)
-        for point in points:
-            if point not in taken:
-                taken[point] = at(point, weights[torch.as_tensor(going, device=weights.device)])[1]
-                if progress is not None:
-                    progress(len(taken), n_steps)
-        found = sum(size * taken[point] for point, size in zip(points, sizes, strict=True))
-        scores[going], steps[going] = found, n_steps
-        open_ = _errors(found.sum(1) - change[going], change[going]) > TOLERANCE
-        if not open_.any():
-            break
-        going = going[open_]
-        taken = {point: values[open_] for point, values in taken.items()}
-    return scores, *ends, steps
-
-
-def _check_finite(ends: Sequence[np.ndarray]) -> None:
-    if not np.isfinite(ends).all():
-        raise UserError("The model gives this summary no finite log probability: its weights may be damaged.")
 
 
 def _errors(gaps: np.ndarray, changes: np.ndarray) -> np.ndarray:

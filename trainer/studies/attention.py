@@ -226,9 +226,9 @@ def _text(values: Mapping[str, Any]) -> str:
         tenths = {part: values["shares"][name][part] for part in TENTHS if part in values["parts"]}
         most = max(tenths, key=lambda part: tenths[part]["value"])
         sentences.append(
-            f"{name.capitalize()}: more than their share of the words get {_listed(more, ratios)}, less "
-            f"{_listed(less, ratios)} (p < {ALPHA} after Holm's correction). Of the article's tenths the "
-            f"{most.removeprefix('tenth ')}. gets most, {told(tenths[most], 100)}% of what all words get. "
+            f"{name.capitalize()}: more than their share of the words get {_listed(more, ratios)}; less get "
+            f"{_listed(less, ratios)} (p < {ALPHA} after Holm's correction). Of the article's ten tenths number "
+            f"{most.removeprefix('tenth ')} gets most, {told(tenths[most], 100)}% of what all words get. "
             f"The prefix takes {told(values['prefix'][name], 100)}% and the end mark "
             f"{told(values['end'][name], 100)}% of the whole."
         )
@@ -239,4 +239,5 @@ def _text(values: Mapping[str, Any]) -> str:
 
 
 def _listed(parts: Sequence[str], ratios: Mapping[str, float]) -> str:
-    return ", ".join(f"{part} ({ratios[part]:.1f} times)" for part in parts) or "none"
+    named = [f"the {part}" if part in (FIRST, COPIED) else part for part in parts]
+    return ", ".join(f"{name} ({ratios[part]:.1f} times)" for name, part in zip(named, parts, strict=True)) or "none"

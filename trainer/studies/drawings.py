@@ -106,7 +106,7 @@ def attention_drawing(
         left.set_title("% of what all words get")
         left.legend(fontsize=8.5)
         right.axvline(1, color=SOFT, linewidth=1)
-        right.set_yticks(range(len(titles)), titles)
+        right.set_yticks(range(len(titles)), ["\n".join(textwrap.wrap(title, 16)) for title in titles])
         right.set_ylim(len(titles) - 0.5, -0.5)
         right.set_title("times the share of the words")
         for panel in (left, right):
