@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING
 # Gradio and the Hub's client read these when they are imported: nothing is counted, and nobody is told of a
 # visit.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Nor is a table made of the last 10,000 requests after each one.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 # Else transformers asks the Hub to convert a model's .bin, in a thread of its own, and may send the token
 # along.

@@ -9,7 +9,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from space import api
+from space import api, sessions
 from space.calls import Page, PlainCalls
 from space.rating import Desk
 from space.serving import Serving
@@ -61,7 +61,10 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "pwa": False,
-        "app_kwargs": {"middleware": [Middleware(OwnOriginOnly), Middleware(PlainCalls)]},
+        "state_session_capacity": sessions.MOST,
+        "app_kwargs": {
+            "middleware": [Middleware(sessions.LightSessions), Middleware(OwnOriginOnly), Middleware(PlainCalls)]
+        },
     }
 
 
