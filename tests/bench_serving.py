@@ -1,12 +1,16 @@
 """Summaries a second that `python app.py` answers to many clients at once, and how long each of them waits.
 
-    python -m tests.bench_serving --articles FILE.jsonl [--clients 20] [--seconds 60] [--before TREE] [--record FILE]
+    python -m tests.bench_serving --articles FILE.jsonl [--clients 20] [--seconds 40] [--rounds 2] [--before TREE]
+        [--only B] [--record FILE]
 
-Starts the demo twice, one after the other: A one summary at a time (`--batch 1`, or with `--before` the demo of another
-checkout as it is there), B as people start it. Each answers the same articles in the same order to `--clients` programs
-that ask `/summarize` over HTTP, each anew as soon as it has its answer. The summaries that both gave must be equal, or
-it says so and fails. Lines of FILE hold `document`; there should be more of them than are answered, because a server
-remembers its last answers. Memory is the resident memory of the server, in MB.
+Starts the demo again and again, A and B by turns, `--rounds` times each: A one summary at a time (`--batch 1`, or with
+`--before` the demo of another checkout as it is there), B as people start it. Each answers the same articles in the
+same order to `--clients` programs that ask `/summarize` over HTTP, each anew as soon as it has its answer. Lines of
+FILE hold `document`; there should be more of them than are answered, because a server remembers its last answers.
+
+Then B answers the first `ALONE` articles of its round once more, each alone: the summaries must be those that it gave
+among others, or it says so and fails. Those that A gave must be the same too, except with `--before`: another checkout
+may choose otherwise, so there they are counted. Memory is the resident memory of the server, in MB.
 """
 
 import argparse
@@ -22,11 +26,13 @@ import time
 from itertools import count
 from pathlib import Path
 
+from space.engine import REMEMBERED
 from tests.server import ROOT, processor_seconds, running_app
 from trainer.runtime.environment import environment, git_commit
 from trainer.runtime.files import write_json
 
 STARTER = ROOT / "space" / "starter"
+ALONE = 16  # articles that are asked for once more
 
 
 class Load:
@@ -112,8 +118,10 @@ def resident_mb(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def measure(tree: Path, arguments: list[str], articles: list[str], clients: int, seconds: float) -> tuple[dict, dict]:
-    """What one server did under the load, and its summaries."""
+def measure(
+    tree: Path, arguments: list[str], articles: list[str], clients: int, seconds: float, alone: int
+) -> tuple[dict, dict, list[int]]:
+    """What one server did under the load, its summaries, and which of the first `alone` differ when asked for alone."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_app("--model", str(STARTER), *arguments, log=Path(folder) / "app.log", app=tree / "app.py") as server,
@@ -123,13 +131,14 @@ def measure(tree: Path, arguments: list[str], articles: list[str], clients: int,
         time.sleep(5)  # until the page's example is explained
         load = Load(server.url, server.process.pid, articles)
         took = load.run(clients, seconds)
+        # The later answers have pushed these out of what the server remembers, or they are not asked for.
+        forgotten = max(len(load.summaries) - REMEMBERED - clients, 0)
+        again = sorted(load.summaries)[: min(alone, forgotten)]
+        different = [number for number in again if summarize(load.host, articles[number]) != load.summaries[number]]
         if "Traceback" in server.text():
             load.errors.append("a traceback in the server's log")
     waits = sorted(load.waits)
     found = {
-        "command": " ".join(["python", "app.py", "--model", "space/starter", *arguments]),
-        "commit": git_commit(tree) or commit_of(tree),
-        "clients": clients,
         "seconds": round(took, 1),
         "summaries": len(waits),
         "summaries_a_second": round(len(waits) / took, 2),
@@ -138,6 +147,7 @@ def measure(tree: Path, arguments: list[str], articles: list[str], clients: int,
         "p50_s": round(statistics.median(waits), 2) if waits else None,
         "p95_s": round(waits[int(0.95 * len(waits))], 2) if waits else None,
         "longest_s": round(waits[-1], 2) if waits else None,
+        "processor_s_a_summary": round(took * load.processor["server"] / max(len(waits), 1), 4),
         "processors_busy": {name: round(busy, 2) for name, busy in load.processor.items()},
         "memory_mb": {
             "start": round(load.memory[0]),
@@ -145,8 +155,10 @@ def measure(tree: Path, arguments: list[str], articles: list[str], clients: int,
             "end": round(load.memory[-1]),
             "peak": round(max(load.memory)),
         },
+        "asked_again_alone": len(again),
+        "different_alone": len(different),
     }
-    return found, load.summaries
+    return found, load.summaries, different
 
 
 def commit_of(tree: Path) -> str:
@@ -157,7 +169,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--articles", type=Path, required=True)
     parser.add_argument("--clients", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=40, help="of each round")
+    parser.add_argument("--rounds", type=int, default=2, help="of each of the two")
     parser.add_argument("--before", type=Path, help="another checkout of this project, whose demo is A")
     parser.add_argument("--only", choices=["A", "B"], help="one of the two; nothing is compared")
     parser.add_argument("--record", type=Path)
@@ -165,28 +178,47 @@ def main() -> int:
 
     articles = [json.loads(line)["document"] for line in args.articles.read_text("utf-8").splitlines()]
     systems = {"A": (args.before or ROOT, [] if args.before else ["--batch", "1"]), "B": (ROOT, [])}
-    found, summaries = {}, {}
-    for name, (tree, arguments) in systems.items():
-        if args.only in (None, name):
-            found[name], summaries[name] = measure(tree, arguments, articles, args.clients, args.seconds)
-            print(f"{name}: {json.dumps(found[name])}", flush=True)
+    systems = {name: one for name, one in systems.items() if args.only in (None, name)}
+    rounds: dict[str, list[dict]] = {name: [] for name in systems}
+    summaries: dict[str, dict[int, str]] = {name: {} for name in systems}
+    wrong = False
+    for _ in range(args.rounds):
+        for name, (tree, arguments) in systems.items():
+            alone = ALONE if name == "B" else 0
+            found, given, different = measure(tree, arguments, articles, args.clients, args.seconds, alone)
+            rounds[name].append(found)
+            summaries[name] |= given
+            wrong |= bool(different or found["errors"])
+            print(f"{name}: {json.dumps(found)}", flush=True)
     record = {
         "command": "python -m tests.bench_serving " + " ".join(sys.argv[1:]),
         "articles": len(articles),
         "words_an_article": round(statistics.mean(len(article.split()) for article in articles)),
+        "clients": args.clients,
         "environment": environment(),
-        **found,
     }
-    different = []
+    for name, (tree, arguments) in systems.items():
+        command = " ".join(["python", "app.py", "--model", "space/starter", *arguments])
+        record[name] = {"command": command, "commit": git_commit(tree) or commit_of(tree), "rounds": rounds[name]}
     if args.only is None:
         both = summaries["A"].keys() & summaries["B"].keys()
         different = [number for number in sorted(both) if summaries["A"][number] != summaries["B"][number]]
-        record["times_as_many"] = round(found["B"]["summaries_a_second"] / found["A"]["summaries_a_second"], 2)
+        record |= {f"times_as_many{part}": ratios for part, ratios in _ratios(rounds).items()}
         record["compared"], record["different"] = len(both), len(different)
+        wrong |= bool(different and not args.before)
         print(f"{record['times_as_many']} times as many; of {len(both)} summaries {len(different)} differ: {different}")
     if args.record:
         write_json(args.record, record)
-    return 1 if different or any(one["errors"] for one in found.values()) else 0
+    return 1 if wrong else 0
+
+
+def _ratios(rounds: dict[str, list[dict]]) -> dict[str, float]:
+    """How many times as many B answered: by the clock, and with the same seconds of a processor."""
+    clock = [
+        sum(one["summaries"] for one in rounds[name]) / sum(one["seconds"] for one in rounds[name]) for name in "AB"
+    ]
+    processor = [statistics.median(one["processor_s_a_summary"] for one in rounds[name]) for name in "AB"]
+    return {"": round(clock[1] / clock[0], 2), "_by_processor_seconds": round(processor[0] / processor[1], 2)}
 
 
 if __name__ == "__main__":
