@@ -139,7 +139,7 @@ def add(serving: Serving) -> None:
             ],
             "end": _token(found.end),
             "log_prob": found.log_prob,
-            "model": engine.name,
+            "model": engine.label,
             "revision": engine.revision,
         }
 
@@ -174,7 +174,7 @@ def add(serving: Serving) -> None:
             "fall": found.deletion.fall,
             "random_fall": found.deletion.random_fall,
             "words": found.deletion.words,
-            "model": engine.name,
+            "model": engine.label,
             "revision": engine.revision,
         }
 

@@ -21,6 +21,8 @@ NASTY = (
     '<script>window.ran = 1</script><img src="x" onerror="window.ran = 2"> ${window.ran = 3} {{ran}}\n'
     "  Fishermen 🚢 said:\t“At last!”   \u202eOverride\u202c and مرحبا.\n"
 )
+# Long enough for the guards.
+SHORT = " ".join(examples()[0]["article"].splitlines()[:3])
 COPIED = examples()[1]["article"].replace("owls", "gulls")
 
 
@@ -239,9 +241,60 @@ def test_it_fits_and_can_be_read(browser, demo, width, scheme):
     page.get_by_role("button", name="Influence").click()
     page.wait_for_selector("#article .w")
     page.locator(".chip > summary").click()
-    found = Axe().run(page, options={"rules": {"target-size": {"enabled": True}}}).response["violations"]
-    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found] == []
+    assert _violations(page) == []
     context.close()
+
+
+def test_a_summary_is_put_to_the_test(page):
+    """Every check that is folded or asked for; then the page is looked at with all of them open."""
+    summarised(page, examples()[0]["article"])
+    paste(page, SHORT)
+    page.keyboard.press("Meta+Enter")
+    summarised(page, SHORT)
+    fold(page, "How sure was it?")
+    words = page.locator("#summary .sw")
+    expect(page.locator("#certainty tbody tr")).to_have_count(words.count())
+
+    # Sentences are struck out by keyboard; what becomes of the summary is read out.
+    page.get_by_role("button", name="Strike out").click()
+    page.get_by_role("checkbox", name="Strike sentence 2 out").press("Space")
+    page.get_by_role("button", name="Ask again without 1 sentence").press("Enter")
+    expect(page.locator("#again")).to_contain_text("Without them the summary above is")
+    expect(page.locator("#live")).to_have_text(re.compile(r"Without \d+ words the model says: .+"))
+    expect(page.get_by_role("checkbox", name="Strike sentence 2 out")).to_be_checked()
+
+    fold(page, "Try it with typos")
+    page.get_by_label("number input for Letters hit wrongly").fill("20")
+    expect(page.locator("#noisy tbody tr")).to_have_count(2)  # against the summary and the reference, which stays
+    page.locator("#noisy summary").click()
+    expect(page.locator(".noisy-article")).not_to_have_text(SHORT)
+
+    fold(page, "Why these words?")
+    expect(page.locator("#explanation .proof")).to_contain_text("random words")
+    page.locator(".inner > button").click()
+    for name, wanted in (("Integrated gradients", False), ("ContextCite", False), ("Saliency", True)):
+        page.get_by_role("checkbox", name=name).set_checked(wanted)
+    page.get_by_role("radio", name="Another text").check()
+    page.get_by_role("textbox", name="Another text").fill("The mill burnt down.")
+    page.get_by_role("button", name="Compare the methods").click()
+    expect(page.locator("#methods svg")).to_have_count(2)
+    expect(page.locator("#methods")).to_contain_text("“The mill burnt down.”")
+    page.get_by_role("button", name="What speaks for the summary instead?").click()
+    expect(page.locator("#methods .facts")).to_be_visible()
+    page.wait_for_function("!document.querySelector('.busy')")
+
+    for media in ({"color_scheme": "dark"}, {"color_scheme": "light"}, {"forced_colors": "active"}):
+        page.emulate_media(**media)
+        assert _violations(page) == []
+    for width in (320, 390, 768, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.faults == []
+
+
+def _violations(page: Page) -> list:
+    found = Axe().run(page, options={"rules": {"target-size": {"enabled": True}}}).response["violations"]
+    return [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
 
 
 _SIDE_BY_SIDE = """() => {
