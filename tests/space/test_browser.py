@@ -285,6 +285,11 @@ def test_a_summary_is_put_to_the_test(page):
 
     for media in ({"color_scheme": "dark"}, {"color_scheme": "light"}, {"forced_colors": "active"}):
         page.emulate_media(**media)
+        page.wait_for_function(
+            """dark => document.body.classList.contains("dark") === dark
+                && !document.getAnimations().some((one) => one instanceof CSSTransition)""",
+            arg=media.get("color_scheme") == "dark",
+        )
         assert _violations(page) == []
     for width in (320, 390, 768, 1280, 1920):
         page.set_viewport_size({"width": width, "height": 844})
