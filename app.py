@@ -35,6 +35,7 @@ from space.serving import Serving
 from space.turns import TOGETHER
 from trainer.errors import UserError
 from trainer.hub.names import can_be_name
+from trainer.runtime.memory import few_arenas
 from trainer.settings.machine import PageFormatter
 
 if TYPE_CHECKING:  # Gradio's variables are checked before anything of the page is imported
@@ -45,6 +46,7 @@ DEFAULT_MODEL = "st3rl4nce/t5-small-finetuned-xsum"
 
 def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
+    few_arenas()
     try:
         _check_environment()
         # Imported here: Gradio reads its variables, and can't be imported where one is wrong.
