@@ -311,8 +311,9 @@ def _text(values: Mapping[str, Any]) -> str:
     if checked:
         most = max(checked, key=lambda one: one["sanity"]["embeddings"]["value"])
         sentences.append(
-            f"With all weights shuffled the scores of {_name(most['method'])} still correlate with the trained model's "
-            f"by {told(most['sanity']['embeddings'], digits=2)}, more than any other method's"
+            f"With all weights shuffled (on {most['sanity']['embeddings']['n']} articles) the scores of "
+            f"{_name(most['method'])} still correlate with the trained model's by "
+            f"{told(most['sanity']['embeddings'], digits=2)}, more than any other method's"
             + (f"; those of {_name(best['method'])} by {told(best['sanity']['embeddings'], digits=2)}" if best else "")
             + "."
         )
