@@ -24,7 +24,9 @@ class Remark:
 
 def standing(chosen: bool) -> str:
     """What is said of every summary; `chosen`: of one that is a sentence of the article."""
-    return f"A model {'chose' if chosen else 'wrote'} this, and it may be wrong."
+    return (
+        "A model chose this sentence; it may miss the main point." if chosen else "A model wrote this; it may be wrong."
+    )
 
 
 def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int) -> tuple[Remark, ...]:
@@ -38,7 +40,9 @@ def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int
     places = len(passages)
     warnings = []
     if places > 1:
-        warnings.append(f"Joined from {places} places of the article: read it against them.")
+        warnings.append(
+            f"Joined from {places} places in the article, it may say what the article does not: read it against them."
+        )
     lacking = unsupported(summary, article)
     if lacking:
         warnings.append(_not_in_the_article(lacking))
@@ -53,7 +57,7 @@ def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int
     found = [Remark(text, warns=True) for text in warnings]
     # Another word, such as "not", would be made up even if the article has it elsewhere.
     if places == 1 and not lacking and sum(run.length for run in passages[0]) == len(words_of(summary)):
-        found.append(Remark("Taken from one place of the article; nothing in it is made up.", warns=False))
+        found.append(Remark("Word for word from one place in the article; nothing in it is made up.", warns=False))
     return tuple(found)
 
 

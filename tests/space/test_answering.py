@@ -93,7 +93,7 @@ def test_a_request_ends_with_a_summary_its_map_and_a_comparison(engine):
     written = engine.summarize(ARTICLES["plain"], {"num_beams": 2, "max_new_tokens": 8, "length_penalty": 1.0})
     card = _Page(all_parts["summary"]).text
     assert written.text in card and "Written by ada/<b>t5</b> 0123456" in card
-    assert "A model wrote this, and it may be wrong." in card
+    assert "A model wrote this; it may be wrong." in card
     assert _Page(all_parts["article_view"]).text == ARTICLES["plain"]
     assert all_parts["settings"] == "Settings: yours (2 beams, 8 tokens)"
     compared = _Page(all_parts["compare"]).text

@@ -8,7 +8,7 @@ ARTICLE = (
     "Anna Vell opened the new bridge over the Orsa on Monday. She said it had cost £2.4m and four years of work. "
     "The old bridge was closed in 2019 after a lorry fell through it."
 )
-ONE_PLACE = "Taken from one place of the article; nothing in it is made up."
+ONE_PLACE = "Word for word from one place in the article; nothing in it is made up."
 
 
 def said(summary: str, cut_at: int | None = None, words_unread: int = 0) -> list[str]:
@@ -21,7 +21,7 @@ def said(summary: str, cut_at: int | None = None, words_unread: int = 0) -> list
         ("Anna Vell opened the new bridge over the Orsa on Monday.", [ONE_PLACE]),
         (
             "Anna Vell opened the new bridge and four years of work was closed in 2019.",
-            ["Joined from 3 places of the article: read it against them."],
+            ["Joined from 3 places in the article, it may say what the article does not: read it against them."],
         ),
         ("Bo Orm opened the bridge.", ["‘Bo Orm’ is not in the article."]),
         ("The bridge in Harrow Vale cost £9m in 2021.", ["‘Harrow Vale’, ‘£9m’ and ‘2021’ are not in the article."]),
@@ -54,7 +54,7 @@ def test_remarks(summary, texts):
 def test_the_worst_comes_first_and_a_tick_never():
     texts = said("Anna Vell opened the new bridge in Rome, the old bridge was closed", cut_at=12, words_unread=1240)
     assert texts == [
-        "Joined from 2 places of the article: read it against them.",
+        "Joined from 2 places in the article, it may say what the article does not: read it against them.",
         "‘Rome’ is not in the article.",
         "The limit of 12 new tokens cut the summary off.",
         "The last 1,240 words of the article were not read.",
