@@ -10,11 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from captum._utils.models.linear_model import SkLearnLasso
-from captum.attr import KernelShap as CaptumKernelShap
-from captum.attr import Lime as CaptumLime
-from sklearn.linear_model import Lasso
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from trainer.attribution.folding import holders, run_bounds, sentence_bounds
@@ -177,14 +172,19 @@ class KernelShap(_Captums):
     """Shapley values of sentences by weighted least squares (Lundberg and Lee 2017), Captum's `KernelShap`."""
 
     def _method(self, forward: Callable[[Tensor], Tensor]):
-        return CaptumKernelShap(forward)
+        from captum.attr import KernelShap  # captum and scikit-learn take two seconds of the demo's start
+
+        return KernelShap(forward)
 
 
 class Lime(_Captums):
     """LIME over sentences (Ribeiro, Singh and Guestrin 2016), Captum's `Lime` with its sparse linear model."""
 
     def _method(self, forward: Callable[[Tensor], Tensor]):
-        return CaptumLime(forward, interpretable_model=SkLearnLasso(alpha=0.01))
+        from captum._utils.models.linear_model import SkLearnLasso
+        from captum.attr import Lime
+
+        return Lime(forward, interpretable_model=SkLearnLasso(alpha=0.01))
 
 
 class ContextCite(_Surrogate):
@@ -196,6 +196,9 @@ class ContextCite(_Surrogate):
     """
 
     def _fit(self, parts: int, weights: np.ndarray, log_probs: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        from sklearn.linear_model import Lasso
+        from sklearn.preprocessing import StandardScaler
+
         kept = np.random.default_rng(self.seed).random((self.n_samples, parts)) < 0.5
         outputs = logits(np.stack([weights @ log_probs(row) for row in kept]))
         scaler = StandardScaler().fit(kept)

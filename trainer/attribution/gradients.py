@@ -25,7 +25,6 @@ import math
 from collections.abc import Callable
 
 import torch
-from captum.attr import LayerIntegratedGradients
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -79,6 +78,8 @@ def integrated_gradients(
     for name, value, least in (("n_steps", n_steps, 2), ("internal_batch_size", internal_batch_size, 1)):
         if value is not None and value < least:
             raise UserError(f"{name} is {value}: it must be at least {least}.")
+    from captum.attr import LayerIntegratedGradients  # takes a second of the demo's start
+
     source = read_source(tokenizer, article, prefix=prefix, max_source_length=max_source_length)
     target = read_target(tokenizer, summary, max_target_length=max_target_length)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from trainer.attribution.ablation import Ablations
 from trainer.attribution.folding import fold_to
@@ -269,4 +268,6 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's; nan where one side is all the same."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return math.nan
+    from scipy.stats import spearmanr  # takes most of a second of the demo's start
+
     return float(spearmanr(first, second).statistic)
