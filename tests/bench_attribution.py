@@ -37,6 +37,7 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from transformers import T5Config, T5ForConditionalGeneration
 
+from tests.bench_decoding import command as typed
 from trainer.attribution.gradients import frozen_copy, integrated_gradients, target_log_probs
 from trainer.attribution.matrix import IntegratedGradients, Pair
 from trainer.attribution.passes import Passes
@@ -76,7 +77,7 @@ def main() -> None:
     model, pair, limit = _model_and_pair(name, args.article)
     result = {"source_tokens": len(pair.source.ids), "target_tokens": len(pair.target.ids)}
     result |= CASES[kind](model, pair, limit, args)
-    command = " ".join(["python -m tests.bench_attribution", *sys.argv[1:]])
+    command = typed("tests.bench_attribution")
     result |= {"commit": git_commit(), "environment": environment(), "command": command}
     print(case, json.dumps({key: value for key, value in result.items() if key != "environment"}, indent=1), flush=True)
     if args.record:

@@ -132,12 +132,17 @@ def quality(file: Path, n: int) -> dict[str, Any]:
     return {"file": file.name, "n": len(rows), "decoding": summarizer.decoding(), "unchanged": same, "rouge_f1": means}
 
 
+def command(module: str) -> str:
+    """What was typed to run a benchmark, files and folders by their names alone."""
+    words = [Path(word).name if Path(word).exists() else word for word in sys.argv[1:]]
+    return shlex.join(["python", "-m", module, *words])
+
+
 def about(threads: int, module: str = "tests.bench_decoding") -> dict[str, Any]:
     """Where, when and by which command something was measured."""
     cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
     names = [line.split(":")[1].strip() for line in cpu.splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    words = [Path(word).name if Path(word).is_file() else word for word in sys.argv[1:]]
     packages = {}
     for package in ("torch", "transformers", "ctranslate2"):
         try:
@@ -150,7 +155,7 @@ def about(threads: int, module: str = "tests.bench_decoding") -> dict[str, Any]:
         "threads": threads,
         "versions": packages,
         "commit": commit.stdout.strip(),
-        "command": shlex.join(["python", "-m", module, *words]),
+        "command": command(module),
         "date": datetime.date.today().isoformat(),
     }
 

@@ -27,6 +27,7 @@ from itertools import count
 from pathlib import Path
 
 from space.engine import REMEMBERED
+from tests.bench_decoding import command as typed
 from tests.server import ROOT, processor_seconds, running_app
 from trainer.runtime.environment import environment, git_commit
 from trainer.runtime.files import write_json
@@ -191,7 +192,7 @@ def main() -> int:
             wrong |= bool(different or found["errors"])
             print(f"{name}: {json.dumps(found)}", flush=True)
     record = {
-        "command": "python -m tests.bench_serving " + " ".join(sys.argv[1:]),
+        "command": typed("tests.bench_serving"),
         "articles": len(articles),
         "words_an_article": round(statistics.mean(len(article.split()) for article in articles)),
         "clients": args.clients,

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bench_decoding import command as typed
 from tests.bench_serving import STARTER, commit_of, summarize
 from tests.server import ROOT, processor_seconds, running_app
 from trainer.runtime.environment import environment, git_commit
@@ -55,7 +56,7 @@ def main() -> int:
         for name, tree in trees.items():
             runs[name].append(start_once(tree))
     record = {
-        "command": "python -m tests.bench_start " + " ".join(sys.argv[1:]),
+        "command": typed("tests.bench_start"),
         "environment": environment(),
         "repeats": args.repeats,
     }

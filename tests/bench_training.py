@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from tests.bench_decoding import command as typed
 from trainer.data.sampling import LengthGroupedSampler, ShuffledSampler
 from trainer.data.splits import Example
 from trainer.data.tokens import SummarizationDataset, collator
@@ -97,7 +98,7 @@ def main() -> int:
         for name, loop in loops.items():
             found[name].append(loop.run(args.steps))
     record = {
-        "command": "python -m tests.bench_training " + " ".join(sys.argv[1:]),
+        "command": typed("tests.bench_training"),
         "commit": git_commit(),
         "environment": environment(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,51 @@ def quality_sentence(record: dict[str, Any]) -> str:
     return (
         f"Of the summaries that the starter writes of XSum test articles, word for word those of fp32 (ROUGE-1/2/L "
         f"{scores['fp32']}) are {' and '.join(parts)}."
+    )
+
+
+def serving_sentence(record: dict[str, Any], crowd: dict[str, Any]) -> str:
+    """What many clients get from the demo: 20 of them beside an earlier commit, and 50 for two minutes.
+
+    Args:
+        record, crowd: what `python -m tests.bench_serving --record` writes, with and without `--before`.
+    """
+    rounds = {name: record[name]["rounds"] for name in "AB"}
+    rates = {name: statistics.mean(one["summaries_a_second"] for one in several) for name, several in rounds.items()}
+    (many,) = crowd["B"]["rounds"]
+    return (
+        f"{record['clients']} clients that ask at once get {rates['B']:.1f} summaries a second, "
+        f"{record['times_as_many']:.1f} times as many as at commit {record['A']['commit'][:7]} ({rates['A']:.1f}); "
+        f"{crowd['clients']} get {many['summaries_a_second']:.1f} for {many['seconds']:.0f} s, with {many['errors']} "
+        f"errors, half of them within {many['p50_s']:.1f} s and 95% within {many['p95_s']:.1f} s, and the server's "
+        f"memory goes from {many['memory_mb']['middle']:,} MB after half of the time to {many['memory_mb']['end']:,}."
+    )
+
+
+def start_sentence(record: dict[str, Any]) -> str:
+    """How long the demo takes to its first page and summary.
+
+    Args:
+        record: what `python -m tests.bench_start --record` writes.
+    """
+    found = record["B"]
+    return (
+        f"`app.py` shows its first page after {found['first_page_s']['median']:.1f} s and its first summary after "
+        f"{found['first_summary_s']['median']:.1f} s, and takes {found['peak_memory_mb']['median']:.0f} MB."
+    )
+
+
+def training_sentence(record: dict[str, Any]) -> str:
+    """How many real tokens a second are trained on, beside the stock loop.
+
+    Args:
+        record: what `python -m tests.bench_training --record` writes.
+    """
+    ours, stock = (record[name]["real_tokens_a_second"]["all"] for name in "BA")
+    return (
+        f"A training of {record['parameters'] / 1e6:.1f} million parameters reads {ours:,} real tokens a second, "
+        f"{record['times_as_many']:.1f} times as many as a loop that takes batches as they come ({stock:,}), and "
+        f"{record['articles_tokenised_a_second']:,.0f} articles a second are tokenised."
     )
 
 
