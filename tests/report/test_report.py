@@ -8,7 +8,13 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.screenshot import open_browser
-from trainer.report.benchmarks import decoding_table, first_token_sentence, quality_sentence
+from trainer.report.benchmarks import (
+    decoding_table,
+    first_token_sentence,
+    quality_sentence,
+    serving_sentence,
+    start_sentence,
+)
 from trainer.report.plots import DARK, LIGHT, standalone, svg
 from trainer.report.qualitative import Shown
 from trainer.report.report import examples_page, report_page
@@ -68,6 +74,17 @@ class TestRebuilt:
             for engine in run["engines"].values():
                 assert engine["fastest"] <= engine["seconds"] <= engine["slowest"]
                 assert engine["times_transformers"] == pytest.approx(base / engine["seconds"], rel=0.01)
+
+    def test_readme_says_what_the_shipped_records_of_serving_and_start_do(self):
+        records = {
+            name: json.loads((RECORDS.parent / "bench" / f"{name}.json").read_text("utf-8"))
+            for name in ("serving", "serving-50", "start")
+        }
+        readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+        assert serving_sentence(records["serving"], records["serving-50"]) in readme
+        assert start_sentence(records["start"]) in readme
+        rounds = [one for name in ("serving", "serving-50") for one in records[name]["B"]["rounds"]]
+        assert all(one["errors"] == one["different_alone"] == 0 and one["asked_again_alone"] > 0 for one in rounds)
 
     def test_a_figure_that_changes_changes_the_report(self, results):
         one = results.evaluations[0]
