@@ -15,6 +15,12 @@ from tests.server import demo  # noqa: F401 (a fixture: one server for the page 
 from tests.tiny import tiny_t5
 
 ROOT = Path(__file__).resolve().parents[1]
+# The files that take longest, which two processes should not be left with at the end.
+SLOWEST = ("test_browser", "test_train", "test_end_to_end", "test_resume", "test_loop", "test_eval", "test_app")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else len(SLOWEST))
 
 
 @pytest.fixture(scope="session")

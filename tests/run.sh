@@ -14,8 +14,8 @@ fi
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-# A file's tests stay in one process, which then makes what they share once.
+# A file's tests stay in one process, which then makes what they share once; files are begun in the order of conftest.py.
 # Two processes of one thread each: two threads each would wait for each other on two cores, and a run that is killed and
 # goes on in another process would add its numbers up in another order.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -88,8 +88,8 @@ def test_necessity(proof, falls):
         (
             -math.log(2),
             0.0,
-            "Without these 5 words the summary becomes 2.0 times more probable; without 5 random words 1.0 times less "
-            "probable.",
+            "Without these 5 words the summary becomes 2.0 times more probable; without 5 random words about as "
+            "probable as before.",
         ),
     ],
 )

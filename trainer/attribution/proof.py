@@ -209,6 +209,8 @@ def evidence(proof: Proof, scores: np.ndarray, count: int = 5) -> Evidence:
 
 def times(fall: float) -> str:
     """ "10⁴ times less probable", for a fall of the log probability in nats; "more" for a negative one."""
+    if round(math.exp(abs(fall)), 1) == 1.0:
+        return "about as probable as before"
     more_or_less = "less" if fall >= 0 else "more"
     power = abs(fall) / math.log(10)
     if power >= 3:
