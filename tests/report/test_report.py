@@ -11,6 +11,8 @@ from tests.screenshot import open_browser
 from trainer.report.benchmarks import (
     decoding_table,
     first_token_sentence,
+    lengths_drawing,
+    lengths_sentence,
     quality_sentence,
     serving_sentence,
     start_sentence,
@@ -78,11 +80,14 @@ class TestRebuilt:
     def test_readme_says_what_the_shipped_records_of_serving_and_start_do(self):
         records = {
             name: json.loads((RECORDS.parent / "bench" / f"{name}.json").read_text("utf-8"))
-            for name in ("serving", "serving-50", "start")
+            for name in ("serving", "serving-50", "start", "lengths")
         }
         readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
         assert serving_sentence(records["serving"], records["serving-50"]) in readme
         assert start_sentence(records["start"]) in readme
+        assert lengths_sentence(records["lengths"]) in readme
+        plot = RECORDS.parent / "bench" / "lengths.svg"
+        assert plot.read_text("utf-8") == lengths_drawing(records["lengths"]) + "\n"
         rounds = [one for name in ("serving", "serving-50") for one in records[name]["B"]["rounds"]]
         assert all(one["errors"] == one["different_alone"] == 0 and one["asked_again_alone"] > 0 for one in rounds)
 

@@ -122,6 +122,21 @@ def lengths_table(record: dict[str, Any]) -> Table:
     return Table(["Source tokens", "Encoder, s", "Summary, s", "Memory, MB"], rows)
 
 
+def lengths_sentence(record: dict[str, Any]) -> str:
+    """What becomes of time and memory with the length, and why."""
+    ours = [point for point in record["points"] if point["engine"] == "ours"]
+    first, middle, last = ours[0], ours[len(ours) // 2], ours[-1]
+    parts = [
+        f"{one['whole_seconds']:.1f} s and {one['memory_mb']:,.0f} MB beside the model at {one['source_tokens']:,} tokens"
+        for one in (first, middle, last)
+    ]
+    return (
+        f"With the article's length a summary by {record['model']} grows from {parts[0]} to {parts[1]} and {parts[2]}: "
+        "at first its steps take most, which do not depend on the length, then the matrices of the encoder, in "
+        "proportion to it, and from some two thousand tokens the attention of each token to each, with its square."
+    )
+
+
 def lengths_drawing(record: dict[str, Any]) -> str:
     """SVG: seconds and memory by the length of the article, both axes logarithmic, with lines of slope 1 and 2."""
 
