@@ -127,7 +127,8 @@ def lengths_sentence(record: dict[str, Any]) -> str:
     ours = [point for point in record["points"] if point["engine"] == "ours"]
     first, middle, last = ours[0], ours[len(ours) // 2], ours[-1]
     parts = [
-        f"{one['whole_seconds']:.1f} s and {one['memory_mb']:,.0f} MB beside the model at {one['source_tokens']:,} tokens"
+        f"{one['whole_seconds']:.1f} s and {one['memory_mb']:,.0f} MB beside the model "
+        f"at {one['source_tokens']:,} tokens"
         for one in (first, middle, last)
     ]
     return (
