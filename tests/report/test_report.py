@@ -16,6 +16,7 @@ from trainer.report.benchmarks import (
     quality_sentence,
     serving_sentence,
     start_sentence,
+    training_sentence,
 )
 from trainer.report.plots import DARK, LIGHT, standalone, svg
 from trainer.report.qualitative import Shown
@@ -80,12 +81,13 @@ class TestRebuilt:
     def test_readme_says_what_the_shipped_records_of_serving_and_start_do(self):
         records = {
             name: json.loads((RECORDS.parent / "bench" / f"{name}.json").read_text("utf-8"))
-            for name in ("serving", "serving-50", "start", "lengths")
+            for name in ("serving", "serving-50", "start", "lengths", "training")
         }
         readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
         assert serving_sentence(records["serving"], records["serving-50"]) in readme
         assert start_sentence(records["start"]) in readme
         assert lengths_sentence(records["lengths"]) in readme
+        assert training_sentence(records["training"]) in readme
         plot = RECORDS.parent / "bench" / "lengths.svg"
         assert plot.read_text("utf-8") == lengths_drawing(records["lengths"]) + "\n"
         rounds = [one for name in ("serving", "serving-50") for one in records[name]["B"]["rounds"]]
