@@ -4,12 +4,10 @@ Which of the two int8 engines is quicker for which model stands in trainer/recor
 beam search ends as soon as it has as many finished summaries as beams, so beams can differ from those of `generate`.
 """
 
-import importlib
 import json
 import tempfile
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -37,12 +35,13 @@ class CTranslate2Decoder:
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, number_format: str):
-        if not find_spec("ctranslate2"):
+        try:
+            import ctranslate2  # optional
+        except ImportError as error:
             raise UserError(
                 f"number_format is {number_format}, which needs a package that is not installed: type "
                 "`pip install ctranslate2==4.8.5`, or leave it at fp32."
-            )
-        ctranslate2 = importlib.import_module("ctranslate2")
+            ) from error
         self.number_format = number_format
         self._weights = weights_of(model)
         compute_type = COMPUTE_TYPES[number_format]
