@@ -236,7 +236,7 @@ def test_lay_out_is_what_the_space_gets(hub, api, tmp_path):
 
 
 # Imported where it is asked for, and missed in a sentence: LoRA adapters (trainer/models/pretrained.py).
-OPTIONAL = {"peft"}
+OPTIONAL = {"peft", "ctranslate2"}
 
 
 def test_every_module_that_the_space_imports_is_in_the_tree(tmp_path):
