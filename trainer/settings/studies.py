@@ -266,6 +266,8 @@ class RobustnessSettings(Group):
     """Articles that a model decodes together."""
     test_samples: int = setting(10_000, ge=100, le=1_000_000)
     """Resamples and exchanges behind each interval and p-value."""
+    explained: int = setting(0, metavar="ARTICLES", ge=0)
+    """Articles (the first ones) whose summary is explained before and after each change; only of a T5; 0: none."""
 
     @property
     def system_list(self) -> list[str]:

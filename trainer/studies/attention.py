@@ -48,7 +48,7 @@ def attention(study: ExplanationStudy, say: Callable[[str], None] = print) -> Fi
         study.output_dir.mkdir(parents=True, exist_ok=True)
         lock.take(study.output_dir)
         split = load_split(study.data.to_read(), study.data.split, say)
-        explained = Explained(own.model, own.max_source_length)
+        explained = Explained.load(own.model, own.max_source_length)
         journal = Journal(study.output_dir / "measured.jsonl", {"model": explained.record()})
         seconds = 0.0
         for place, example in each(split, say):

@@ -20,6 +20,7 @@ from trainer.scoring.ledger import append_lines, mend
 from trainer.settings.base import public_name
 from trainer.settings.studies import ExplanationSettings
 from trainer.studies.intervals import paired_difference
+from trainer.summarizers.base import Summarizer
 from trainer.summarizers.systems import Seq2SeqSummarizer, parse_system
 
 ALPHA = 0.05
@@ -29,33 +30,39 @@ class Explained:
     """A model whose own summaries are explained.
 
     Args:
-        model: as `parse_system` names it.
-        max_source_length: tokens of an article that are read; None: as many as the model reads.
-
-    Raises:
-        UserError: there is no such model, or it is no T5.
+        name: of the model, as `parse_system` takes it.
+        summarizer: the model, for which `can_be_explained` is true.
     """
 
-    def __init__(self, model: str, max_source_length: int | None):
+    def __init__(self, name: str, summarizer: Seq2SeqSummarizer):
+        self._summarizer = summarizer
+        self._passes = CountingPasses(summarizer.model)
+        self._name = public_name(name)
+
+    @classmethod
+    def load(cls, model: str, max_source_length: int | None) -> "Explained":
+        """The model of that name; it reads at most `max_source_length` tokens of an article (None: as many as it can).
+
+        Raises:
+            UserError: there is no such model, or it is no T5.
+        """
         summarizer = parse_system(model)
-        kind = getattr(getattr(summarizer, "model", None), "config", None)
-        if not isinstance(summarizer, Seq2SeqSummarizer) or kind.model_type not in T5_FAMILY:
+        if not can_be_explained(summarizer):
             raise UserError(f"--model is {model}: only a T5 can be explained ({', '.join(T5_FAMILY)}).")
         limit = summarizer.max_source_length
         summarizer.max_source_length = min(max_source_length or limit, limit)
-        self._summarizer = summarizer
-        self._passes = CountingPasses(summarizer.model)
-        self._name = public_name(model)
+        return cls(model, summarizer)
 
-    def pair(self, article: str) -> Pair:
-        """The article with the model's own summary of what it read."""
+    def pair(self, article: str, summary: str | None = None) -> Pair:
+        """The article with a summary; by default the model's own of what it read."""
         one = self._summarizer
-        (summary,) = one.summarize([article])
+        if summary is None:
+            summary = one.summarize([article])[0].text
         return Pair.read(
             self._passes,
             one.tokenizer,
             article,
-            summary.text,
+            summary,
             prefix=one.prefix,
             max_source_length=one.max_source_length,
         )
@@ -68,6 +75,11 @@ class Explained:
             digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
         about = self._summarizer.describe()
         return about | {"system": self._name, "model": self._name, "weights": digest.hexdigest()[:16]}
+
+
+def can_be_explained(summarizer: Summarizer) -> bool:
+    """Whether it is a T5, of which the attribution methods know the inside."""
+    return isinstance(summarizer, Seq2SeqSummarizer) and summarizer.model.config.model_type in T5_FAMILY
 
 
 class Journal:

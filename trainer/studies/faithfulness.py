@@ -57,7 +57,7 @@ def faithfulness(study: ExplanationStudy, say: Callable[[str], None] = print) ->
         study.output_dir.mkdir(parents=True, exist_ok=True)
         lock.take(study.output_dir)
         split = load_split(study.data.to_read(), study.data.split, say)
-        explained = Explained(own.model, own.max_source_length)
+        explained = Explained.load(own.model, own.max_source_length)
         fixed = {"model": explained.record(), "seed": own.seed, "orders": own.orders, "ablations": own.ablations}
         journal = Journal(study.output_dir / "measured.jsonl", fixed)
         if not own.report_only:

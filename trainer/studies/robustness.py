@@ -9,6 +9,7 @@ import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from scipy.stats import binomtest
@@ -35,6 +36,8 @@ from trainer.scoring.significance import compare
 from trainer.settings.base import check_known, public_name, slug
 from trainer.settings.studies import RobustnessStudy
 from trainer.studies.drawings import differences_drawing
+from trainer.studies.explanations import Explained, Journal, can_be_explained, told
+from trainer.studies.moved import explain_changes
 from trainer.studies.trainings import Findings, write_study
 from trainer.summarizers.systems import parse_system
 
@@ -44,6 +47,7 @@ CLEAN = "unchanged"
 BLOCK = 64  # articles between two writes to the disk
 ALPHA = 0.05
 SMALL = 0.01  # a difference of ROUGE F1 below one point is called small
+MOVED = ("explained: rank correlation", "same strongest sentence")
 TITLES = {"rouge1_fmeasure": ("ROUGE-1", 100, 2)}
 
 
@@ -81,6 +85,10 @@ def robustness(study: RobustnessStudy, say: Callable[[str], None] = print) -> Fi
                 seconds = sum(one.seconds for one in measured.values())
                 say(f"{len(changes) - 1} changes follow; they should take {spoken(seconds * (len(changes) - 1))}.")
         compared = comparisons(whole, changes, split, own.test_samples, own.seed)
+        for job, system in zip(jobs, systems, strict=True):
+            if own.explained and can_be_explained(system):
+                mine = [one for one in compared if one["system"] == job.name]
+                _explain(Explained(job.name, system), split.examples[: own.explained], mine, whole, work, say)
         values = {
             "evaluations": [asdict(one.evaluation) for one in whole[CLEAN][0].values()],
             "environment": environment(),
@@ -94,6 +102,23 @@ def robustness(study: RobustnessStudy, say: Callable[[str], None] = print) -> Fi
         )
         shutil.rmtree(work)
     return found
+
+
+def _explain(
+    explained: Explained,
+    examples: Sequence[Example],
+    compared: Sequence[dict[str, Any]],
+    whole: Mapping[str, Any],
+    work: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Adds to each change of a system how far it moves the explanations of the system's summaries."""
+    model = explained.record()
+    changed = {one["change"]: [new.text for new in whole[one["change"]][2][: len(examples)]] for one in compared}
+    journal = Journal(work / f"explained-{slug(model['system'])}.jsonl", {"model": model})
+    found = explain_changes(explained, [(one.id, one.source) for one in examples], changed, journal, say)
+    for one in compared:
+        one["attribution"] = found[one["change"]]
 
 
 def changes_of(asked: Mapping[str, Sequence[float]]) -> list[tuple[str, float | None]]:
@@ -180,25 +205,34 @@ def findings(values: Mapping[str, Any]) -> Findings:
     rows = []
     compared = values["comparisons"]
     several = len(values["evaluations"]) > 1
+    explained = MOVED if any("attribution" in one for one in compared) else ()
     for one in values["evaluations"]:
         data, metrics = one["data"], one["metrics"]
         clean = [f"{100 * metrics[figure]['value']:.2f}" for figure in FIGURES]
-        rows.append([*([one["system"]] if several else []), CLEAN, *clean, ABSENT, ABSENT])
+        rows.append([*([one["system"]] if several else []), CLEAN, *clean, *[ABSENT] * (2 + len(explained))])
         for change in compared:
             if change["system"] == one["system"]:
                 cells = [_delta(change[figure]) for figure in FIGURES]
                 moved = f"{100 * change['summaries_changed'] / data['n']:.0f}%"
                 first = [one["system"]] if several else []
-                rows.append([*first, change["change"], *cells, moved, _planted(change)])
+                rows.append(
+                    [*first, change["change"], *cells, moved, _planted(change), *_moved(change)[: len(explained)]]
+                )
     titles = [f"Δ {title}" for title in FIGURES.values()]
     head = [*(["System"] if several else []), "Articles", *titles, "summaries changed", "planted text reached"]
+    head += explained
     notes = (
         f"The first row of a system is its ROUGE F1 × 100 on the unchanged articles ({data['dataset']}, n = "
         f"{data['n']}); the others are paired differences from it with 95% bootstrap intervals. A number behind a "
-        "change is its strength: a share, or a count of lines or sentences. The last column is the share, with "
+        "change is its strength: a share, or a count of lines or sentences. Planted text reached is the share, with "
         "Wilson's interval, of articles with a planted falsehood or foreign sentence whose summary holds it: any of "
         "the planted words, or four words in a row of a sentence."
     )
+    if explained:
+        notes += (
+            " Explained is the summary of the unchanged article, by that article and by the changed one: the rank "
+            "correlation of the words that both have, and the share of articles with the same strongest sentence."
+        )
     return Findings(Table(head, rows, texts=2 if several else 1), _text(values), notes)
 
 
@@ -212,6 +246,30 @@ def _planted(change: Mapping[str, Any]) -> str:
         return ABSENT
     n, came = planted["n"], planted["reached"]
     return f"{share([1] * came + [0] * (n - came))} of {n}"
+
+
+def _moved(change: Mapping[str, Any]) -> list[str]:
+    """The cells of `MOVED`."""
+    found = change.get("attribution")
+    if not found or not found["same_sentence"]:
+        return [ABSENT] * len(MOVED)
+    same = found["same_sentence"]
+    kept = share([1] * same["same"] + [0] * (same["n"] - same["same"]))
+    return [told(found["spearman"], digits=2), f"{kept} of {same['n']}"]
+
+
+def _explanations(changes: Sequence[Mapping[str, Any]]) -> str:
+    """How far changes move the explanations, from the most to the least; empty where none was explained."""
+    there = [one for one in changes if (one.get("attribution") or {}).get("spearman")]
+    if not there:
+        return ""
+    there.sort(key=lambda one: one["attribution"]["spearman"]["value"])
+    method, n = there[0]["attribution"]["method"].replace("_", " "), there[0]["attribution"]["n"]
+    listed = "; ".join(f"{one['change']} {_moved(one)[0]} and {_moved(one)[1]}" for one in there)
+    return (
+        f"Explained again by the changed article ({method}, {n} articles or fewer), the same summary's words keep "
+        f"their ranks, and the same sentence stays the strongest, to this degree: {listed}."
+    )
 
 
 def _text(values: Mapping[str, Any]) -> str:
@@ -240,7 +298,8 @@ def _text(values: Mapping[str, Any]) -> str:
         if planted:
             listed = "; ".join(f"{change['change']} {_planted(change)}" for change in planted[:4])
             sentences.append(f"What was planted reached its summary most often for: {listed}.")
-    return " ".join(sentences)
+        sentences.append(_explanations(mine))
+    return " ".join(filter(None, sentences))
 
 
 def _said(change: Mapping[str, Any]) -> str:
