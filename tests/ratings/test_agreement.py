@@ -6,7 +6,8 @@ from nltk.metrics.agreement import AnnotationTask
 
 from trainer.ratings.agreement import alpha, coincidences
 
-# Krippendorff 2011, section C: four observers, twelve units, missing values as 0; and his results.
+# Krippendorff 2011, section C: four observers, twelve units, missing values as 0; and his results, which PyPI's
+# `krippendorff` 0.9.0 gives too.
 OBSERVERS = [
     [1, 2, 3, 3, 2, 1, 4, 1, 2, 0, 0, 0],
     [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, 0, 3],

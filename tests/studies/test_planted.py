@@ -76,6 +76,15 @@ def test_the_command(tmp_path, capsys):
     assert [json.loads(line)["fact"] for line in unread.read_text("utf-8").splitlines()] == ["Bo Orm", "2019"]
 
 
+def test_pairs_of_another_record_are_held_out(tmp_path):
+    data, first, second = tmp_path / "data.jsonl", tmp_path / "first.json", tmp_path / "second.json"
+    data.write_text(2 * (json.dumps({"document": ARTICLE, "summary": SUMMARY}) + "\n"), "utf-8")
+    asked = ["--data_file", str(data), "--number", "1", "--record"]
+    assert main([*asked, str(first)]) == main([*asked, str(second), "--held_out_from", str(first)]) == 0
+    rows = [json.loads(record.read_text("utf-8"))["cases"][0]["row"] for record in (first, second)]
+    assert sorted(rows) == [0, 1]
+
+
 def test_the_committed_record_keeps_what_was_promised():
     record = json.loads((RECORDS / "planted.json").read_text("utf-8"))
     figures = record["figures"]

@@ -230,6 +230,14 @@ def choose(pairs: Iterable[Pair], judged: dict[tuple[str, int, str], bool], numb
     return chosen
 
 
+def _seen(record: Path | None) -> set[tuple[str, int]]:
+    """The pairs that a record has measured, or whose flagged facts were read for it: file and row."""
+    if record is None:
+        return set()
+    there = json.loads(record.read_text("utf-8"))
+    return {(one["data"], one["row"]) for one in [*there["cases"], *there["judged"]]}
+
+
 class Unread(UserError):
     """Facts that somebody has to look for in the article first."""
 
@@ -249,13 +257,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--number", type=int, default=300, help="summaries (default: 300).")
     parser.add_argument("--seed", type=int, default=14)
     parser.add_argument("--to_read", type=Path, help="where facts that nobody has read yet are written.")
+    parser.add_argument(
+        "--held_out_from", type=Path, help="another record: its pairs, on which the detector was tried, are left out."
+    )
     asked = parser.parse_args(argv)
     record = json.loads(asked.record.read_text("utf-8")) if asked.record.exists() else {}
     readings = record.get("judged", [])
     judged = {(one["data"], one["row"], one["fact"]): one["in_article"] for one in readings}
     pairs = list(read_pairs(asked.data_file, asked.seed))
+    seen = _seen(asked.held_out_from)
     try:
-        chosen = choose(pairs, judged, asked.number)
+        chosen = choose((pair for pair in pairs if (pair.data, pair.row) not in seen), judged, asked.number)
     except Unread as error:
         if asked.to_read:
             rows = [{**asdict(pair), "fact": fact} for pair, fact in error.unread]
@@ -268,6 +280,7 @@ def main(argv: list[str] | None = None) -> int:
         "command": COMMAND,
         "data_files": [data_name(file) for file in asked.data_file],
         "seed": asked.seed,
+        "held_out_from": asked.held_out_from and asked.held_out_from.name,
         "detector": SIGNATURE,
         "environment": environment(),
         **measure(chosen, names, asked.seed),
