@@ -85,8 +85,9 @@ def test_pairs_of_another_record_are_held_out(tmp_path):
     assert sorted(rows) == [0, 1]
 
 
-def test_the_committed_record_keeps_what_was_promised():
-    record = json.loads((RECORDS / "planted.json").read_text("utf-8"))
+@pytest.mark.parametrize("name", ["planted", "planted-held-out"])
+def test_the_committed_records_keep_what_was_promised(name):
+    record = json.loads((RECORDS / f"{name}.json").read_text("utf-8"))
     figures = record["figures"]
     assert record["summaries"] == 300 == len(record["cases"])
     assert figures["recall"]["value"] >= 0.95 and figures["precision"]["value"] >= 0.8
@@ -94,6 +95,14 @@ def test_the_committed_record_keeps_what_was_promised():
     missed = sum(len(case["missed"]) for case in record["cases"])
     assert figures["recall"]["n"] == planted
     assert figures["recall"]["value"] == pytest.approx(1 - missed / planted)
+
+
+def test_no_pair_is_in_both_records():
+    pairs = [
+        {(case["data"], case["row"]) for case in json.loads((RECORDS / name).read_text("utf-8"))["cases"]}
+        for name in ("planted.json", "planted-held-out.json")
+    ]
+    assert len(pairs[0]) == len(pairs[1]) == 300 and not pairs[0] & pairs[1]
 
 
 def test_the_reading_of_joined_summaries():

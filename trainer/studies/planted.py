@@ -45,7 +45,6 @@ _DATE = re.compile(rf"\b(?:{_YEAR.pattern}|{'|'.join(_DAYS + _MONTHS)})\b")
 _NO_NAME_WORDS = "The A An I It He She They We You Mr Mrs Ms Dr Sir Lord Lady"
 _NO_NAMES = frozenset(_NO_NAME_WORDS.split())
 KINDS = ("name", "number", "date")
-COMMAND = "python -m trainer.studies.planted --record trainer/records/planted.json --seed SEED --data_file …"
 HOW = (
     "Summaries by people were drawn from each file in turn. Taken were those all of whose names, numbers and dates are "
     "in their article: what trainer.metrics.facts flagged in them was looked up in the article by a language model "
@@ -230,6 +229,13 @@ def choose(pairs: Iterable[Pair], judged: dict[tuple[str, int, str], bool], numb
     return chosen
 
 
+def _command(asked: argparse.Namespace) -> str:
+    """What was typed, with the records by their names in this checkout and without the folders of the data."""
+    held_out = f" --held_out_from trainer/records/{asked.held_out_from.name}" if asked.held_out_from else ""
+    record = f"--record trainer/records/{asked.record.name}"
+    return f"python -m trainer.studies.planted {record}{held_out} --seed {asked.seed} --data_file …"
+
+
 def _seen(record: Path | None) -> set[tuple[str, int]]:
     """The pairs that a record has measured, or whose flagged facts were read for it: file and row."""
     if record is None:
@@ -277,7 +283,7 @@ def main(argv: list[str] | None = None) -> int:
     names = false_names(pairs)
     found = {
         "how": HOW,
-        "command": COMMAND,
+        "command": _command(asked),
         "data_files": [data_name(file) for file in asked.data_file],
         "seed": asked.seed,
         "held_out_from": asked.held_out_from and asked.held_out_from.name,
