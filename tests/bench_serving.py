@@ -25,6 +25,7 @@ import threading
 import time
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from space.engine import REMEMBERED
 from tests.bench_decoding import command as typed
@@ -96,22 +97,27 @@ class Load:
 
 def summarize(host: str, article: str) -> str:
     """Asks `/summarize`; raises ValueError where an error comes back."""
+    return ask(host, "summarize", article=article)["summary"]
+
+
+def ask(host: str, endpoint: str, **body: Any) -> dict[str, Any]:
+    """What an endpoint of the demo answers; raises ValueError where an error comes back."""
     connection = http.client.HTTPConnection(host, timeout=300)
     try:
-        body = json.dumps({"article": article})
-        connection.request("POST", "/gradio_api/call/v2/summarize", body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", f"/gradio_api/call/v2/{endpoint}", json.dumps(body), headers)
         response = connection.getresponse()
         answer = response.read().decode()
         if response.status != 200:
             raise ValueError(f"HTTP {response.status}: {answer}")
-        connection.request("GET", f"/gradio_api/call/summarize/{json.loads(answer)['event_id']}")
+        connection.request("GET", f"/gradio_api/call/{endpoint}/{json.loads(answer)['event_id']}")
         events = connection.getresponse().read().decode()
     finally:
         connection.close()
     _, complete, data = events.rpartition("event: complete\ndata: ")
     if not complete:
         raise ValueError(events.strip().replace("\n", " "))
-    return json.loads(data.strip())[0]["summary"]
+    return json.loads(data.strip())[0]
 
 
 def resident_mb(pid: int) -> float:

@@ -75,6 +75,36 @@ def serving_sentence(record: dict[str, Any], crowd: dict[str, Any]) -> str:
     )
 
 
+def waiting_sentence(record: dict[str, Any]) -> str:
+    """What a visitor waits for a summary while another one's explanation is computed.
+
+    Args:
+        record: what `python -m tests.bench_waiting --record` writes.
+    """
+    alone, beside = record["A"], record["B"]
+    return (
+        f"A summary comes after {alone['p50_s']:.2f} s (median; 95% within {alone['p95_s']:.2f} s), and after "
+        f"{beside['p50_s']:.2f} s ({beside['p95_s']:.2f} s) while another visitor's explanation is computed, which "
+        f"takes {record['explanation_s']:.0f} s."
+    )
+
+
+def attribution_sentence(record: dict[str, Any]) -> str:
+    """How long the starter's attributions take, beside Captum's.
+
+    Args:
+        record: what `python -m tests.bench_attribution --record` writes.
+    """
+    whole, steps, complete, row = (record[f"{case}-starter"] for case in ("whole", "steps", "complete", "row"))
+    return (
+        f"The scores of a whole summary by space/starter ({whole['source_tokens']} tokens of the article) take "
+        f"{whole['seconds']['median']:.1f} s of one core, {whole['ratio']:.1f} times less than Captum's at "
+        f"{whole['loop_steps']} steps with the same error; the matrix of its {steps['target_tokens']} tokens takes "
+        f"{steps['ratio']:.1f} times less than a run of Captum for each at equal steps, {complete['ratio']:.1f} times "
+        f"less at equal completeness; a clicked word {row['seconds']['median']:.1f} s."
+    )
+
+
 def start_sentence(record: dict[str, Any]) -> str:
     """How long the demo takes to its first page and summary.
 
