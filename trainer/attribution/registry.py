@@ -19,6 +19,8 @@ class Method(Protocol):
         """Scores of each source token for each of `rows`, by default every summary token."""
 
 
+# Of the affordable ones Gradient SHAP is as faithful (trainer/records/studies/faithfulness), but it draws its points by
+# chance, and its scores do not add up.
 DEFAULT_METHOD = "integrated_gradients"
 METHODS: dict[str, Callable[..., Method]] = {
     "integrated_gradients": IntegratedGradients,
