@@ -107,7 +107,9 @@ def _scores(score: Any, text: str, other: str) -> dict[str, float] | None:
         return None
 
 
-def methods(shown: Shown | None, names: Any, baseline: Any, which: Any, typed: Any) -> Iterator[Parts]:
+def methods(
+    shown: Shown | None, names: Any, baseline: Any, which: Any, typed: Any, shuffles: Any = False
+) -> Iterator[Parts]:
     """Several attribution methods for one text: their strongest words, whether these matter, and how alike they are.
 
     The first method's scores tint the article.
@@ -116,6 +118,7 @@ def methods(shown: Shown | None, names: Any, baseline: Any, which: Any, typed: A
         names: of `trainer.attribution.registry.METHODS`.
         baseline: one of `BASELINES`.
         which, typed: the text that is explained: one of `TEXTS`, and what was typed where that is "other".
+        shuffles: whether to compare each method's scores with those of the same model, its weights shuffled.
     """
     if not _has_summary(shown):
         return
@@ -133,6 +136,12 @@ def methods(shown: Shown | None, names: Any, baseline: Any, which: Any, typed: A
             if not done:
                 shown = replace(shown, spans=found.spans, coloured=None)
                 yield article_parts(shown) | {"shown": shown}
+            sanity = None
+            if shuffles:
+                sanity = yield from _told(
+                    f"{name}, with shuffled weights",
+                    lambda report, asked=asked: engine.sanity(article, text, **asked, **report),
+                )
             proof = yield from _told(
                 f"{name}, leaving words out",
                 lambda report, asked=asked: engine.evidence(article, text, **asked, **report),
@@ -141,7 +150,7 @@ def methods(shown: Shown | None, names: Any, baseline: Any, which: Any, typed: A
                 weight = engine.weight(article, text, found.attribution)
                 shown = replace(shown, coloured=weight.bounds)
                 yield article_parts(shown) | {"shown": shown}
-            done.append(Finding(name, found, proof))
+            done.append(Finding(name, found, proof, sanity))
         alike = [
             (one.name, two.name, engine.agreement(article, text, one.sources.attribution, two.sources.attribution))
             for one, two in combinations(done, 2)

@@ -28,8 +28,8 @@ from trainer.attribution.contrast import Contrast, contrast
 from trainer.attribution.deletion import Deletion, changes, delete, places_of
 from trainer.attribution.folding import display_scores, fold_to_words, strongest
 from trainer.attribution.matrix import IntegratedGradients, Pair
-from trainer.attribution.passes import Passes
-from trainer.attribution.proof import Agreement, Evidence, Proof, agreement, evidence
+from trainer.attribution.passes import FLOAT, MEMORY, Passes
+from trainer.attribution.proof import Agreement, Evidence, Proof, agreement, evidence, sanity_check
 from trainer.attribution.registry import DEFAULT_METHOD
 from trainer.attribution.registry import method as method_by_name
 from trainer.attribution.sources import Sources, sources_of, span_of
@@ -37,6 +37,7 @@ from trainer.data.encoding import encode
 from trainer.errors import UserError
 from trainer.models.load import load_model
 from trainer.models.t5_network import T5Network
+from trainer.runtime.sizes import spoken_size
 from trainer.summarizers.base import Summary
 from trainer.summarizers.seq2seq import Seq2SeqSummarizer
 
@@ -196,6 +197,36 @@ class Engine:
             return evidence(self._proof(article, summary, word, between), np.array(found.attribution.scores))
 
         key = ("evidence", article, summary, word, method, *sorted(settings.items()))
+        return self._in_turn(key, compute, progress, waiting)
+
+    def sanity(
+        self,
+        article: str,
+        summary: str,
+        method: str = DEFAULT_METHOD,
+        progress: Progress | None = None,
+        waiting: Waiting | None = None,
+        **settings: Any,
+    ) -> dict[str, float]:
+        """How alike the scores for a whole summary stay when the weights are shuffled, stage by stage.
+
+        See `trainer.attribution.proof.sanity_check`. One such check at a time has a second copy of the weights.
+
+        Raises:
+            UserError: as `sources`; or the copy would take more memory than a pass may.
+        """
+        if (size := FLOAT * self.parameters) > MEMORY:
+            raise UserError(
+                f"The check with shuffled weights needs a second copy of the model, which takes {spoken_size(size)}: "
+                f"it is made for models of at most {spoken_size(MEMORY)}."
+            )
+        by = method_by_name(method, **settings)
+
+        def compute(between: Progress) -> dict[str, float]:
+            pair = self.pair(article, summary)
+            return sanity_check(pair, by, pair.whole, progress=between)
+
+        key = ("sanity", article, summary, method, *sorted(settings.items()))
         return self._in_turn(key, compute, progress, waiting)
 
     def weight(

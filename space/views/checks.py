@@ -74,6 +74,12 @@ class Checks:
                 [(name, key) for key, name in TEXT_CHOICES.items()], value=checking.TEXTS[0], label="Text to explain"
             )
             self.typed = gr.Textbox(label="Another text", lines=2, max_lines=6, visible=False, elem_id="typed")
+            self.shuffles = gr.Checkbox(
+                False,
+                label="Shuffle the model’s weights too",
+                info="Do the scores change when the model forgets what it learned? They should. Each method then takes "
+                "four to eight times as long, and the model twice its memory.",
+            )
             with gr.Row(elem_id="ask-methods"):
                 self.ask_methods = gr.Button("Compare the methods", size="sm", elem_id="compare-methods")
                 self.ask_favoured = gr.Button("What speaks for the summary instead?", size="sm", elem_id="contrast")
@@ -109,7 +115,9 @@ def wire(tool: Any, running: list[Any]) -> None:
             opened.then(certainty, inputs=tool.shown, **short),
             tool.ask_without.click(strike, inputs=[tool.shown, tool.sentences, tool.words], js=struck, **long),
             tool.noise.input(noise, inputs=[tool.shown, tool.noise], trigger_mode="always_last", **short),
-            tool.ask_methods.click(methods, inputs=[tool.shown, tool.names, tool.baseline, *text], **long),
+            tool.ask_methods.click(
+                methods, inputs=[tool.shown, tool.names, tool.baseline, *text, tool.shuffles], **long
+            ),
             tool.ask_favoured.click(favoured, inputs=[tool.shown, *text], **long),
         ]
     )

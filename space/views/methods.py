@@ -1,6 +1,7 @@
 """Attribution methods side by side: what each finds strongest, and what leaving words out says about it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ LABELS = {
     "attention_values": "Value-weighted attention",
 }
 NAMED = 5
+# Rank correlations up to which scores are said to look hardly alike, and from which on alike.
+HARDLY, ALIKE = 0.2, 0.5
 PLOT = (120, 44)  # CSS pixels
 HEADS = {
     "Adds up": "How far the scores are from adding up to the change of log-probability (completeness error)",
@@ -41,11 +44,16 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One method's scores for a text, and what leaving words out says about them."""
+    """One method's scores for a text, and what leaving words out says about them.
+
+    Attributes:
+        sanity: what shuffling the weights says (`trainer.attribution.proof.sanity_check`); None: not asked for.
+    """
 
     name: str
     sources: "Sources"
     evidence: "Evidence"
+    sanity: Mapping[str, float] | None = None
 
 
 def methods(findings: Sequence[Finding], agreements: "Sequence[tuple[str, str, Agreement]]", text: str) -> str:
@@ -84,11 +92,45 @@ def _method(found: Finding) -> str:
     words = [span for span in found.sources.spans if span.score is not None and any(map(str.isalnum, span.text))]
     strongest = _listed(sorted(words, key=lambda span: -span.score)[:NAMED])
     cells = _curve(found.evidence.deletion) + _curve(found.evidence.insertion)
-    sentence = found.evidence.necessity.sentence
+    told = [found.evidence.necessity.sentence]
+    if found.sanity is not None:
+        told.append(shuffled(found.sanity, len(set(found.sources.attribution.scores))))
+    told = "".join(f'<span class="sentence">{escape(one)}</span>' for one in told)
     return (
         f'<tbody><tr><th scope="rowgroup" colspan="{len(HEADS)}"><b>{escape(label(found.name))}</b>'
-        f'<span dir="auto">{strongest}</span><span class="sentence">{escape(sentence)}</span></th></tr>'
+        f'<span dir="auto">{strongest}</span>{told}</th></tr>'
         f"<tr><td>{_completeness(found.sources)}</td>{cells}</tr></tbody>"
+    )
+
+
+def shuffled(sanity: Mapping[str, float], scores: int) -> str:
+    """What a method's scores are worth by the check with shuffled weights, in words and with its numbers.
+
+    Args:
+        sanity: rank correlation of |scores| by stage.
+        scores: how many different ones there are; of few a correlation is large by chance.
+    """
+    decoder, encoder, alike = (sanity[stage] for stage in ("decoder", "encoder", "embeddings"))
+    chance = 2 / math.sqrt(max(scores - 1, 1))  # two standard errors of the rank correlation of unrelated scores
+    shown = f"({_number(alike)})"
+    if math.isnan(alike):
+        told = "With all weights shuffled all words have the same score: there is nothing to compare."
+    elif alike <= max(HARDLY, chance):
+        how = "hardly look alike" if alike <= HARDLY else f"look no more alike than {scores} scores do by chance"
+        told = f"With all weights shuffled the scores {how} {shown}: they depend on what the model has learned."
+    elif alike <= ALIKE:
+        told = (
+            f"With all weights shuffled the scores still look a little alike {shown}: they depend on the text as well "
+            "as on what the model has learned."
+        )
+    else:
+        told = (
+            f"Even with all weights shuffled the scores look alike {shown}: this method shows the text rather than "
+            "what the model has learned."
+        )
+    return (
+        f"{told} Rank correlation after the decoder’s weights were shuffled {_number(decoder)}, then the encoder’s "
+        f"{_number(encoder)}, then the embeddings’ {_number(alike)}."
     )
 
 

@@ -117,7 +117,11 @@ class OfTheText:
 
 def test_shuffled_weights_change_a_methods_scores(pair):
     before = {name: value.clone() for name, value in pair.passes.model.state_dict().items()}
-    found = sanity_check(pair, IntegratedGradients(n_steps=3), pair.whole)
+    steps = []
+    found = sanity_check(
+        pair, IntegratedGradients(n_steps=3), pair.whole, progress=lambda done, total: steps.append((done, total))
+    )
+    assert steps == [(done, None) for done in range(1, 13)]  # three in each of four runs
     assert list(found) == ["decoder", "encoder", "embeddings"]
     assert found["embeddings"] < 0.5
     assert sanity_check(pair, OfTheText(), pair.whole)["embeddings"] == pytest.approx(1.0)

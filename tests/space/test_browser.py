@@ -276,11 +276,13 @@ def test_a_summary_is_put_to_the_test(page):
     page.locator(".inner > button").click()
     for name, wanted in (("Integrated gradients", False), ("ContextCite", False), ("Saliency", True)):
         page.get_by_role("checkbox", name=name).set_checked(wanted)
+    page.get_by_role("checkbox", name="Shuffle the model’s weights too").check()
     page.get_by_role("radio", name="Another text").check()
     page.get_by_role("textbox", name="Another text").fill("The mill burnt down.")
     page.get_by_role("button", name="Compare the methods").click()
     expect(page.locator("#methods svg")).to_have_count(2)
     expect(page.locator("#methods")).to_contain_text("“The mill burnt down.”")
+    expect(page.locator("#methods .sentence", has_text="ll weights shuffled")).to_have_count(2)
     page.get_by_role("button", name="What speaks for the summary instead?").click()
     expect(page.locator("#methods .facts")).to_be_visible()
     page.wait_for_function("!document.querySelector('.busy')")

@@ -9,6 +9,7 @@ from space import answering, checking
 from space.answering import Shown
 from space.engine import Engine
 from space.views import article as article_view
+from space.views import methods as methods_view
 from space.views.changed import difference
 from space.views.copied import copied_map
 from tests.space.pages import _Page
@@ -108,6 +109,35 @@ def test_methods_side_by_side_tint_by_the_first(engine, shown):
         word.span() for word in re.finditer(r"\S+", ARTICLE)
     }
     assert not steps[-1]["busy"]
+
+
+def test_shuffled_weights_say_what_the_scores_depend_on(engine, shown, monkeypatch):
+    steps = list(checking.methods(shown, ["saliency"], "own", "summary", "", True))
+    page = _Page(last(steps, "methods"))
+    found = engine.sanity(ARTICLE, shown.answer.text, "saliency")
+    scores = engine.sources(ARTICLE, shown.answer.text, method="saliency").attribution.scores
+    assert methods_view.shuffled(found, len(set(scores))) in page.text
+    assert "shuffled" not in last(checking.methods(shown, ["saliency"], "own", "summary", "", False), "methods")
+    monkeypatch.setattr("space.engine.MEMORY", 1000)
+    *_, end = checking.methods(shown, ["saliency"], "own", "summary", "", True)
+    assert "needs a second copy of the model" in _Page(end["methods"]).text and "at most 1.0 kB" in end["methods"]
+
+
+@pytest.mark.parametrize(
+    ("alike", "scores", "says"),
+    [
+        (0.04, 400, "With all weights shuffled the scores hardly look alike (+0.04): they depend on what the model has"),
+        (-0.4, 400, "hardly look alike (−0.40)"),
+        (0.45, 9, "look no more alike than 9 scores do by chance (+0.45): they depend on what the model has learned."),
+        (0.45, 400, "still look a little alike (+0.45): they depend on the text as well as on what"),
+        (0.81, 400, "Even with all weights shuffled the scores look alike (+0.81): this method shows the text rather"),
+        (math.nan, 400, "With all weights shuffled all words have the same score: there is nothing to compare."),
+    ],
+)
+def test_what_shuffled_weights_say_follows_from_the_numbers(alike, scores, says):
+    told = methods_view.shuffled({"decoder": 0.3, "encoder": 0.2, "embeddings": alike}, scores)
+    assert says in told
+    assert "after the decoder’s weights were shuffled +0.30, then the encoder’s +0.20, then the embeddings’" in told
 
 
 @pytest.mark.parametrize(

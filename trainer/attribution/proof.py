@@ -4,7 +4,7 @@ Mind where the summary is a sentence of the article, as the shipped starter's is
 takes the summary itself out of the text, and the log probability falls by tens of nats whatever the method.
 """
 
-import copy
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import torch
 
 from trainer.attribution.ablation import Ablations
 from trainer.attribution.folding import fold_to
+from trainer.attribution.gradients import frozen_copy
 from trainer.attribution.matrix import Pair, Rows, row_weights
 from trainer.attribution.passes import Passes
 from trainer.attribution.registry import Method
@@ -238,17 +239,37 @@ def agreement(first: np.ndarray, second: np.ndarray, top: int = 10) -> Agreement
     return Agreement(rank_correlation(first, second), len(best[0] & best[1]) / top)
 
 
-def sanity_check(pair: Pair, method: Method, rows: Rows | None = None, seed: int = 0) -> dict[str, float]:
+def sanity_check(
+    pair: Pair,
+    method: Method,
+    rows: Rows | None = None,
+    seed: int = 0,
+    progress: Callable[[int, None], None] | None = None,
+) -> dict[str, float]:
     """Whether scores depend on what the model has learned (Adebayo et al. 2018, cascading randomisation).
 
     The weights are shuffled within each matrix, from the output on: first the decoder's, then the encoder's too, then
     the embeddings'. A method whose scores stay alike shows the text and not the model.
 
+    The method runs four times. The shuffled weights take as much memory as the model, in float32; they are freed with
+    the last run.
+
+    Args:
+        progress: called with (steps made in all runs, None) after each of the method's steps; what it raises ends the
+            work.
+
     Returns:
-        For each stage the mean over rows of the rank correlation of |scores| with the trained model's.
+        For each stage the mean over rows of the rank correlation of |scores| with the trained model's; nan where all
+        scores of one side are the same.
     """
-    trained = method.attribute(pair, rows).scores
-    model = copy.deepcopy(pair.passes.model)
+    steps = itertools.count(1)
+
+    def step(*_: int) -> None:
+        if progress is not None:
+            progress(next(steps), None)
+
+    trained = method.attribute(pair, rows, step).scores
+    model = frozen_copy(pair.passes.model)  # shares the weights that are not shuffled yet
     generator = torch.Generator().manual_seed(seed)
     shuffled: set[int] = set()
     found = {}
@@ -260,9 +281,9 @@ def sanity_check(pair: Pair, method: Method, rows: Rows | None = None, seed: int
                 order = torch.randperm(len(flat), generator=generator).to(flat.device)
                 parameter.data = flat[order].view(parameter.shape)
         other = Pair(Passes(model), pair.tokenizer, pair.article, pair.summary, pair.source, pair.target)
-        scores = method.attribute(other, rows).scores
+        scores = method.attribute(other, rows, step).scores
         alike = [rank_correlation(np.abs(one), np.abs(two)) for one, two in zip(trained, scores, strict=True)]
-        found[stage] = float(np.nanmean(alike))
+        found[stage] = float(np.nanmean(alike)) if np.isfinite(alike).any() else math.nan
     return found
 
 
