@@ -18,6 +18,7 @@ from space.views import article as article_view
 from space.views.chip import plain
 from space.views.compare import comparison
 from space.views.copied import Bounds, CopiedMap, copied_map
+from space.views.methods import Finding
 from space.views.notices import guarded, notice
 from space.views.summary import byline, chose, summary_card
 from space.views.why import explanation
@@ -55,6 +56,8 @@ class Shown:
         weight: what leaving words out says about the explanation; None where that is not known.
         spans: the article's words with the scores that tint them.
         coloured: (start, end) of the words that are tinted, because they do more than random ones; None: all.
+        by: the compared method whose scores these are, by its name; None for any other scores.
+        compared: the methods that were compared; each one's scores can tint the article.
     """
 
     article: str
@@ -69,6 +72,15 @@ class Shown:
     weight: "Weight | None" = None
     spans: "tuple[Span, ...] | None" = None
     coloured: tuple[Bounds, ...] | None = None
+    by: str | None = None
+    compared: tuple[Finding, ...] = ()
+
+    def tinted(
+        self, spans: "Sequence[Span]", coloured: Sequence[Bounds] | None = None, by: str | None = None, **changes: Any
+    ) -> "Shown":
+        """The same result with other tints over the article, and with other `changes`."""
+        coloured = None if coloured is None else tuple(coloured)
+        return replace(self, spans=tuple(spans), coloured=coloured, by=by, **changes)
 
 
 def examples() -> list[dict[str, Any]]:
@@ -192,7 +204,7 @@ def article_parts(shown: Shown) -> Parts:
     strikes = bool(shown.answer.text)
     return {
         "article_view": article_view.article(
-            shown.article, reading.end, shown.copied, shown.spans, shown.coloured, strikes=strikes
+            shown.article, reading.end, shown.copied, shown.spans, shown.coloured, by=shown.by, strikes=strikes
         ),
         "meter": article_view.meter(shown.article, reading),
     }
@@ -257,7 +269,7 @@ def explain(shown: Shown | None, n_steps: Any) -> Iterator[Parts]:
             "Looking for the words behind it",
             lambda progress, waiting: engine.explain(article, summary, steps, progress, waiting),
         )
-        shown = replace(shown, explanation=found, sources=None, weight=None, spans=found.spans, coloured=None)
+        shown = shown.tinted(found.spans, explanation=found, sources=None, weight=None)
         why = explanation(found, shown.answer.decoding["prefix"])
         yield article_parts(shown) | {"why": why, "sources": "", "shown": shown}
         weight = yield from told(
@@ -265,7 +277,7 @@ def explain(shown: Shown | None, n_steps: Any) -> Iterator[Parts]:
             "Leaving words out, to see which of them matter",
             lambda progress, waiting: engine.weight(article, summary, found.attribution, None, progress, waiting),
         )
-        shown = replace(shown, weight=weight, coloured=weight.bounds)
+        shown = shown.tinted(found.spans, weight.bounds, weight=weight)
         why = explanation(found, shown.answer.decoding["prefix"], weight, chose(shown.answer))
         yield article_parts(shown) | {"why": why, "shown": shown, "progress": "", "busy": False}
     except Exception as error:
@@ -284,14 +296,14 @@ def sources(shown: Shown | None, word: Any) -> Iterator[Parts]:
             "Looking for the sources of that word",
             lambda progress, waiting: engine.sources(article, summary, number, progress=progress, waiting=waiting),
         )
-        shown = replace(shown, sources=found, spans=found.spans, coloured=None)
+        shown = shown.tinted(found.spans, sources=found)
         yield article_parts(shown) | {"sources": sources_view(found, article), "shown": shown}
         weight = yield from told(
             "progress",
             "Leaving words out, to see which of them matter",
             lambda progress, waiting: engine.weight(article, summary, found.attribution, number, progress, waiting),
         )
-        shown = replace(shown, coloured=weight.bounds)
+        shown = shown.tinted(found.spans, weight.bounds)
         view = sources_view(found, article, weight)
         yield article_parts(shown) | {"sources": view, "shown": shown, "progress": "", "busy": False}
     except Exception as error:

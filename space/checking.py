@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from itertools import combinations
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from space import limits
 from space.answering import Parts, Shown, article_parts, sentence, told
@@ -22,10 +22,14 @@ from space.views.notices import notice
 from space.views.summary import chose
 from trainer.errors import UserError
 
+if TYPE_CHECKING:  # torch comes with it: the page opens first
+    from space.engine import Engine
+
 T = TypeVar("T")
 # What a visitor may have explained: the summary, its reference, or any other text.
 TEXTS = ("summary", "reference", "other")
 OWN = "own"
+ALL = 0  # layers or heads
 BASELINES = (OWN, "pad", "zero", "mean")
 # Methods whose baseline can be chosen.
 WITH_BASELINE = ("integrated_gradients", "input_x_gradient", "gradient_shap")
@@ -108,17 +112,25 @@ def _scores(score: Any, text: str, other: str) -> dict[str, float] | None:
 
 
 def methods(
-    shown: Shown | None, names: Any, baseline: Any, which: Any, typed: Any, shuffles: Any = False
+    shown: Shown | None,
+    names: Any,
+    baseline: Any,
+    which: Any,
+    typed: Any,
+    shuffles: Any = False,
+    layer: Any = ALL,
+    head: Any = ALL,
 ) -> Iterator[Parts]:
     """Several attribution methods for one text: their strongest words, whether these matter, and how alike they are.
 
-    The first method's scores tint the article.
+    The first method's scores tint the article, until another is chosen (`tint`).
 
     Args:
         names: of `trainer.attribution.registry.METHODS`.
         baseline: one of `BASELINES`.
         which, typed: the text that is explained: one of `TEXTS`, and what was typed where that is "other".
         shuffles: whether to compare each method's scores with those of the same model, its weights shuffled.
+        layer, head: of the cross-attention, from 1; `ALL`: the mean.
     """
     if not _has_summary(shown):
         return
@@ -129,12 +141,16 @@ def methods(
         if not names:
             raise UserError("Choose a method first, or several to compare them.")
         done: list[Finding] = []
-        for name in names:
-            settings = {"baseline": baseline} if baseline != OWN and name in WITH_BASELINE else {}
-            asked = {"method": name, **settings}
+        for key in names:
+            settings = {"baseline": baseline} if baseline != OWN and key in WITH_BASELINE else {}
+            name = key
+            if key == "attention":
+                settings, chosen = _attention(engine, layer, head)
+                name = f"{key}, {chosen}"
+            asked = {"method": key, **settings}
             found = yield from _told(name, lambda report, asked=asked: engine.sources(article, text, **asked, **report))
             if not done:
-                shown = replace(shown, spans=found.spans, coloured=None)
+                shown = shown.tinted(found.spans, by=name, compared=())
                 yield article_parts(shown) | {"shown": shown}
             sanity = None
             if shuffles:
@@ -146,18 +162,59 @@ def methods(
                 f"{name}, leaving words out",
                 lambda report, asked=asked: engine.evidence(article, text, **asked, **report),
             )
-            if not done:
-                weight = engine.weight(article, text, found.attribution)
-                shown = replace(shown, coloured=weight.bounds)
+            weight = yield from _told(
+                f"{name}, leaving words out",
+                lambda report, found=found: engine.weight(article, text, found.attribution, **report),
+            )
+            done.append(Finding(name, found, proof, weight.bounds, sanity))
+            if len(done) == 1:
+                shown = shown.tinted(found.spans, weight.bounds, by=name)
                 yield article_parts(shown) | {"shown": shown}
-            done.append(Finding(name, found, proof, sanity))
         alike = [
             (one.name, two.name, engine.agreement(article, text, one.sources.attribution, two.sources.attribution))
             for one, two in combinations(done, 2)
         ]
-        yield {"methods": methods_view.methods(done, alike, text), "busy": False}
+        shown = replace(shown, compared=tuple(done))
+        yield {"methods": methods_view.methods(done, alike, text), "shown": shown, "busy": False}
     except Exception as error:
         yield {"methods": notice(sentence(error), "problem"), "busy": False}
+
+
+def _attention(engine: "Engine", layer: Any, head: Any) -> tuple[dict[str, int], str]:
+    """The settings of the cross-attention, whose parts it counts from 0, and what was chosen, in words.
+
+    Raises:
+        UserError: the model has no such layer or head.
+    """
+    settings, told = {}, []
+    for name, value, count in zip(("layer", "head"), (layer, head), engine.attention_shape, strict=True):
+        if value == ALL:
+            told.append(f"all {name}s (mean)")
+        else:
+            number = limits.Range(name, 1, count).check(value)
+            settings[name] = number - 1
+            told.append(f"{name} {number} of {count}")
+    return settings, ", ".join(told)
+
+
+def attention_choices(shown: Shown | None, names: Any) -> tuple[list[tuple[str, int]], list[tuple[str, int]]] | None:
+    """What can be chosen of the cross-attention's layers and heads; None where that is not among the methods."""
+    if shown is None or "attention" not in (names or ()):
+        return None
+    layers, heads = (
+        [(f"All {name}s (mean)", ALL), *((f"{name.capitalize()} {number}", number) for number in range(1, count + 1))]
+        for name, count in zip(("layer", "head"), shown.engine.attention_shape, strict=True)
+    )
+    return layers, heads
+
+
+def tint(shown: Shown | None, name: Any) -> Parts:
+    """The article tinted by one of the methods that were compared; computes nothing with the model."""
+    for found in shown.compared if shown else ():
+        if found.name == name:
+            shown = shown.tinted(found.sources.spans, found.coloured, by=name)
+            return article_parts(shown) | {"shown": shown}
+    return {}
 
 
 def favoured(shown: Shown | None, which: Any, typed: Any) -> Iterator[Parts]:
@@ -175,7 +232,7 @@ def favoured(shown: Shown | None, which: Any, typed: Any) -> Iterator[Parts]:
         found = yield from _told("Contrast", lambda report: engine.contrast(article, summary, other, **report))
         spans = tuple(fold_to_words(article, found.matrix.attribution(0)))
         ours, theirs = methods_view.speaking(spans)
-        shown = replace(shown, spans=spans, coloured=tuple(sorted(ours + theirs)))
+        shown = shown.tinted(spans, sorted(ours + theirs))
         view = methods_view.favoured(found, article, spans, other)
         yield article_parts(shown) | {"methods": view, "shown": shown, "busy": False}
     except Exception as error:

@@ -106,6 +106,11 @@ class Engine:
         engine._try_out()
         return engine
 
+    @property
+    def attention_shape(self) -> tuple[int, int]:
+        """How many layers the decoder has, and how many heads each of them."""
+        return self._model.config.num_decoder_layers, self._model.config.num_heads
+
     def guards(self, article: str) -> tuple[Guard, ...]:
         """What is wrong with a pasted text, known before the model is asked; it need not wait for its turn."""
         return guards(article, self._unknown_share)

@@ -34,6 +34,7 @@ const summariser = (() => {
     find("#show-strike").setAttribute("aria-pressed", name === "strike");
     if (name === "strike") read();
     ticks();
+    tints();
   }
 
   function asks() {
@@ -172,12 +173,30 @@ const summariser = (() => {
     const one = tip();
     one.hidden = !word || find("#tool").dataset.layer !== "influence";
     if (one.hidden) return;
-    one.textContent = `${word.dataset.nats} nats`;
+    one.textContent = word.dataset.nats + word.closest(".article").dataset.unit;
     const box = word.getClientRects()[0];
     const left = box.left + box.width / 2 - one.offsetWidth / 2;
     const most = document.documentElement.clientWidth - one.offsetWidth - 8;
     one.style.left = `${Math.max(8, Math.min(left, most)) + window.scrollX}px`;
     one.style.top = `${box.top + window.scrollY - one.offsetHeight - 6}px`;
+  }
+
+  // --- Which of the compared methods tints the article ---
+
+  let method = ""; // its name, as asked for last
+
+  function tints() {
+    const by = find("#tool").dataset.layer === "influence" ? find("#article .article")?.dataset.by : null;
+    for (const button of document.querySelectorAll("#methods [data-do=tint]")) {
+      button.setAttribute("aria-pressed", button.dataset.method === by);
+    }
+  }
+
+  function tint(button) {
+    method = button.dataset.method;
+    layer("influence");
+    read();
+    find("#ask-tint").click();
   }
 
   // --- Buttons inside what the server sends ---
@@ -268,6 +287,7 @@ const summariser = (() => {
     strike: () => strike([...ticked], []),
     without: (button) => strike([], button.dataset.words.split(",").map(Number)),
     copy: (button) => copied(find("#summary .summary").textContent, button),
+    tint,
     piece: (button) => open(openPiece === button.dataset.piece ? null : button.dataset.piece, true),
   };
 
@@ -279,6 +299,7 @@ const summariser = (() => {
 
   function changed() {
     ticks();
+    tints();
     answered();
     for (const time of document.querySelectorAll("#status time:not([data-local])")) {
       const when = new Date(time.dateTime);
@@ -350,6 +371,6 @@ const summariser = (() => {
     start();
   }, 50);
 
-  return { edit, read, layer, typed, referenced, link, fromLink, save, word: () => clicked, struck: () => asksWithout };
+  return { edit, read, layer, typed, referenced, link, fromLink, save, word: () => clicked, struck: () => asksWithout, tinted: () => method };
 })();
 window.summariser = summariser;

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from space.markup import escape
 from space.views.copied import Bounds, CopiedMap, marked
+from space.views.methods import unit_of
 from trainer.data.sentences import split_sentences
 from trainer.runtime.figures import signed
 
@@ -24,6 +25,7 @@ def article(
     spans: "Sequence[Span] | None" = None,
     coloured: Sequence[Bounds] | None = None,
     *,
+    by: str | None = None,
     strikes: bool = False,
 ) -> str:
     """The article as HTML, whose text is the article, character for character.
@@ -33,11 +35,13 @@ def article(
         copied: the pieces that a summary took from it.
         spans: its words with scores, which tint them and draw a bar before each sentence.
         coloured: (start, end) of the words that are tinted, rising; None: all that have a score.
+        by: the compared method whose scores they are.
         strikes: whether each sentence that is read has a box with which it can be struck out.
     """
+    unit = unit_of(by)
     atoms = _words(spans, coloured) if spans else []
     starts = _starts(text[:read_to]) if spans or strikes else []
-    bars = _bars(starts, spans) if spans else {}
+    bars = _bars(starts, spans, unit) if spans else {}
     if strikes:
         bars = {start: _box(number) + bars.get(start, "") for number, start in enumerate(starts)}
     places = [(piece, piece.in_article) for piece in copied.pieces] if copied else []
@@ -47,7 +51,8 @@ def article(
         html += f'<span class="unread">{marked(text[read_to:], *unread)}</span>'
     else:
         html += escape(text[read_to:])
-    return f'<div class="article" dir="auto" tabindex="-1">{html}</div>'
+    of = f' data-by="{escape(by)}"' if by else ""
+    return f'<div class="article" dir="auto" tabindex="-1" data-unit="{unit}"{of}>{html}</div>'
 
 
 def _starts(read: str) -> list[int]:
@@ -85,7 +90,7 @@ def _words(spans: "Sequence[Span]", coloured: Sequence[Bounds] | None) -> list[t
     return atoms
 
 
-def _bars(starts: list[int], spans: "Sequence[Span]") -> dict[int, str]:
+def _bars(starts: list[int], spans: "Sequence[Span]", unit: str) -> dict[int, str]:
     """A bar before each sentence that was read, by the sentence's first character.
 
     It is as high as its words' scores are together, of the strongest sentence's. A word is of one sentence only, so the
@@ -102,7 +107,7 @@ def _bars(starts: list[int], spans: "Sequence[Span]") -> dict[int, str]:
     largest = max(map(abs, totals.values()), default=0.0) or 1.0
     return {
         start: f'<i class="strength {"up" if total >= 0 else "down"}" style="--s:{abs(total) / largest:.3f}" '
-        f'title="this sentence: {signed(total)} nats"></i>'
+        f'title="this sentence: {signed(total)}{unit}"></i>'
         for start, total in totals.items()
     }
 

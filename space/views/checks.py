@@ -74,6 +74,13 @@ class Checks:
                 [(name, key) for key, name in TEXT_CHOICES.items()], value=checking.TEXTS[0], label="Text to explain"
             )
             self.typed = gr.Textbox(label="Another text", lines=2, max_lines=6, visible=False, elem_id="typed")
+            with gr.Row(elem_id="attention-parts"):
+                self.layer, self.head = (
+                    gr.Dropdown(
+                        [(f"All {name}s (mean)", checking.ALL)], label=f"Cross-attention: {name}", visible=False
+                    )
+                    for name in ("layer", "head")
+                )
             self.shuffles = gr.Checkbox(
                 False,
                 label="Shuffle the model’s weights too",
@@ -84,6 +91,9 @@ class Checks:
                 self.ask_methods = gr.Button("Compare the methods", size="sm", elem_id="compare-methods")
                 self.ask_favoured = gr.Button("What speaks for the summary instead?", size="sm", elem_id="contrast")
             self.methods = html("methods")
+            # Asked by page.js for the button in a method's block.
+            self.tinted = gr.Textbox(visible=False)
+            self.ask_tint = gr.Button("Show in the article", elem_id="ask-tint")
 
 
 def wire(tool: Any, running: list[Any]) -> None:
@@ -104,23 +114,35 @@ def wire(tool: Any, running: list[Any]) -> None:
     def favoured(shown: Shown | None, *values: Any) -> Iterator[dict]:
         yield from tool.updates(checking.favoured(shown, *values))
 
+    def tint(shown: Shown | None, name: Any) -> dict:
+        return tool.update(checking.tint(shown, name))
+
+    def attention_parts(shown: Shown | None, names: Any) -> list[gr.Dropdown]:
+        choices = checking.attention_choices(shown, names)
+        return (
+            [gr.Dropdown(choices=one, visible=True) for one in choices] if choices else [gr.Dropdown(visible=False)] * 2
+        )
+
     short = {"outputs": tool.parts, "concurrency_id": SUMMARISE, **PRIVATE}
     long = {"outputs": tool.parts, "concurrency_id": EXPLAIN, **PRIVATE}
     opened = tool.sure_fold.expand(lambda: True, outputs=tool.sure, **AT_ONCE)
     tool.sure_fold.collapse(lambda: False, outputs=tool.sure, **AT_ONCE)
     struck = "(shown) => [shown, ...summariser.struck()]"
-    text = [tool.which, tool.typed]
+    text, parts = [tool.which, tool.typed], [tool.layer, tool.head]
     running.extend(
         [
             opened.then(certainty, inputs=tool.shown, **short),
             tool.ask_without.click(strike, inputs=[tool.shown, tool.sentences, tool.words], js=struck, **long),
             tool.noise.input(noise, inputs=[tool.shown, tool.noise], trigger_mode="always_last", **short),
             tool.ask_methods.click(
-                methods, inputs=[tool.shown, tool.names, tool.baseline, *text, tool.shuffles], **long
+                methods, inputs=[tool.shown, tool.names, tool.baseline, *text, tool.shuffles, *parts], **long
             ),
             tool.ask_favoured.click(favoured, inputs=[tool.shown, *text], **long),
         ]
     )
     for button in (tool.ask_methods, tool.ask_favoured):
         button.click(None, js="() => summariser.layer('influence')")
+    tinted = "(shown) => [shown, summariser.tinted()]"
+    tool.ask_tint.click(tint, inputs=[tool.shown, tool.tinted], outputs=tool.parts, js=tinted, **AT_ONCE)
+    tool.names.change(attention_parts, inputs=[tool.shown, tool.names], outputs=parts, **AT_ONCE)
     tool.which.change(lambda which: gr.Textbox(visible=which == "other"), tool.which, tool.typed, **AT_ONCE)

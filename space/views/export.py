@@ -113,4 +113,4 @@ def as_html(shown: "Shown") -> str:
 
 
 def _article(shown: "Shown", read_to: int) -> str:
-    return article_view.article(shown.article, read_to, shown.copied, shown.spans, shown.coloured)
+    return article_view.article(shown.article, read_to, shown.copied, shown.spans, shown.coloured, by=shown.by)

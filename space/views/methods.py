@@ -31,6 +31,8 @@ LABELS = {
     "attention_rollout": "Attention rollout",
     "attention_values": "Value-weighted attention",
 }
+# What follows a score of these; the others' are in nats.
+UNITS = {"attention": " of the attention", "attention_rollout": " of the attention", "attention_values": ""}
 NAMED = 5
 # Rank correlations up to which scores are said to look hardly alike, and from which on alike.
 HARDLY, ALIKE = 0.2, 0.5
@@ -47,12 +49,15 @@ class Finding:
     """One method's scores for a text, and what leaving words out says about them.
 
     Attributes:
+        name: one of `LABELS`, and, behind a comma, what was chosen of it.
+        coloured: (start, end) of the article's words that do more than random ones: its tints.
         sanity: what shuffling the weights says (`trainer.attribution.proof.sanity_check`); None: not asked for.
     """
 
     name: str
     sources: "Sources"
     evidence: "Evidence"
+    coloured: Sequence[tuple[int, int]]
     sanity: Mapping[str, float] | None = None
 
 
@@ -84,6 +89,11 @@ def label(text: str) -> str:
     return LABELS.get(name, name).removesuffix(" (slow)") + comma + rest
 
 
+def unit_of(name: str | None) -> str:
+    """What stands behind a score of a method, with the space before it; None: of the page's default one."""
+    return UNITS.get((name or "").partition(",")[0], " nats")
+
+
 def _number(value: float) -> str:
     return signed(value) if value == value else ABSENT
 
@@ -98,7 +108,9 @@ def _method(found: Finding) -> str:
     told = "".join(f'<span class="sentence">{escape(one)}</span>' for one in told)
     return (
         f'<tbody><tr><th scope="rowgroup" colspan="{len(HEADS)}"><b>{escape(label(found.name))}</b>'
-        f'<span dir="auto">{strongest}</span>{told}</th></tr>'
+        f'<span dir="auto">{strongest}</span>{told}'
+        f'<button type="button" data-do="tint" data-method="{escape(found.name)}" aria-pressed="false">'
+        f'Show in the article<span class="hidden">, by {escape(label(found.name))}</span></button></th></tr>'
         f"<tr><td>{_completeness(found.sources)}</td>{cells}</tr></tbody>"
     )
 

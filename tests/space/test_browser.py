@@ -274,15 +274,32 @@ def test_a_summary_is_put_to_the_test(page):
     fold(page, "Why these words?")
     expect(page.locator("#explanation .proof")).to_contain_text("random words")
     page.locator(".inner > button").click()
-    for name, wanted in (("Integrated gradients", False), ("ContextCite", False), ("Saliency", True)):
+    for name, wanted in (
+        ("Integrated gradients", False),
+        ("ContextCite", False),
+        ("Saliency", True),
+        ("Cross-attention", True),
+    ):
         page.get_by_role("checkbox", name=name).set_checked(wanted)
+    page.get_by_role("listbox", name="Cross-attention: layer").click()
+    page.get_by_role("option", name="Layer 2").click()
     page.get_by_role("checkbox", name="Shuffle the model’s weights too").check()
     page.get_by_role("radio", name="Another text").check()
     page.get_by_role("textbox", name="Another text").fill("The mill burnt down.")
     page.get_by_role("button", name="Compare the methods").click()
-    expect(page.locator("#methods svg")).to_have_count(2)
+    expect(page.locator("#methods svg")).to_have_count(4)
     expect(page.locator("#methods")).to_contain_text("“The mill burnt down.”")
     expect(page.locator("#methods .sentence", has_text="ll weights shuffled")).to_have_count(2)
+
+    # Any of them tints the article, by keyboard too; the sign of it is the pressed button.
+    expect(page.get_by_role("button", name="Show in the article, by Saliency", pressed=True)).to_be_visible()
+    by_attention = page.get_by_role(
+        "button", name="Show in the article, by Cross-attention, layer 2 of 2, all heads (mean)"
+    )
+    by_attention.press("Enter")
+    expect(page.locator("#article .article")).to_have_attribute("data-unit", " of the attention")
+    expect(by_attention).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#methods [aria-pressed=true]")).to_have_count(1)
     page.get_by_role("button", name="What speaks for the summary instead?").click()
     expect(page.locator("#methods .facts")).to_be_visible()
     page.wait_for_function("!document.querySelector('.busy')")

@@ -101,7 +101,7 @@ def test_methods_side_by_side_tint_by_the_first(engine, shown):
     page = _Page(last(steps, "methods"))
     assert f"“{shown.reference}”" in page.text
     for name in ("Saliency", "Input × gradient"):
-        assert page.text.count(name) == 2  # a block of its own, and their agreement
+        assert page.text.count(name) == 3  # a block of its own, its button, and their agreement
     assert page.text.count("p = ") == 4 and page.text.count("times ") >= 4 and "rank correlation" in page.text
     tinted = last(steps, "shown")
     by_saliency = engine.sources(ARTICLE, shown.reference, method="saliency")
@@ -109,6 +109,26 @@ def test_methods_side_by_side_tint_by_the_first(engine, shown):
         word.span() for word in re.finditer(r"\S+", ARTICLE)
     }
     assert not steps[-1]["busy"]
+    # The other one can tint it too.
+    other = checking.tint(tinted, "input_x_gradient")
+    found = engine.sources(ARTICLE, shown.reference, method="input_x_gradient", baseline="mean")
+    assert other["shown"].spans == found.spans and 'data-by="input_x_gradient"' in other["article_view"]
+    assert checking.tint(tinted, "guess") == checking.tint(None, "saliency") == {}
+
+
+def test_one_layer_or_head_of_the_attention(engine, shown):
+    layers, heads = checking.attention_choices(shown, ["saliency", "attention"])
+    config = engine.pair(ARTICLE, "A mill.").passes.model.config
+    assert [number for _, number in layers] == list(range(config.num_decoder_layers + 1))
+    assert [number for _, number in heads] == list(range(config.num_heads + 1))
+    assert layers[0][0] == "All layers (mean)" and heads[-1][0] == f"Head {config.num_heads}"
+    assert checking.attention_choices(shown, ["saliency"]) is checking.attention_choices(None, ["attention"]) is None
+    steps = list(checking.methods(shown, ["attention"], "own", "summary", "", False, 2, 0))
+    assert "Cross-attention, layer 2 of 2, all heads (mean)" in _Page(last(steps, "methods")).text
+    assert last(steps, "shown").spans == engine.sources(ARTICLE, shown.answer.text, method="attention", layer=1).spans
+    assert "of the attention" in last(steps, "article_view") and "nats" not in _Page(last(steps, "article_view")).text
+    *_, end = checking.methods(shown, ["attention"], "own", "summary", "", False, 0, 99)
+    assert f"head must be a whole number from 1 to {config.num_heads}, not 99." in _Page(end["methods"]).text
 
 
 def test_shuffled_weights_say_what_the_scores_depend_on(engine, shown, monkeypatch):
@@ -126,7 +146,7 @@ def test_shuffled_weights_say_what_the_scores_depend_on(engine, shown, monkeypat
 @pytest.mark.parametrize(
     ("alike", "scores", "says"),
     [
-        (0.04, 400, "With all weights shuffled the scores hardly look alike (+0.04): they depend on what the model has"),
+        (0.04, 400, "With all weights shuffled the scores hardly look alike (+0.04): they depend on what the model"),
         (-0.4, 400, "hardly look alike (−0.40)"),
         (0.45, 9, "look no more alike than 9 scores do by chance (+0.45): they depend on what the model has learned."),
         (0.45, 400, "still look a little alike (+0.45): they depend on the text as well as on what"),
