@@ -392,6 +392,8 @@ class Engine:
 
         summary = self._turns.short(article, compute, kind, waiting)
         (read,) = encode(self._tokenizer, [article], prefix=summarizer.prefix, limit=summary.tokens_read)
+        words_unread = len(article[read.end :].split())
+        asked = not summarizer.extracts or summary.score is not None  # it has a score where the model gave one
         return Answer(
             text=summary.text,
             tokens_read=summary.tokens_read,
@@ -403,10 +405,12 @@ class Engine:
                 summary.text,
                 article,
                 cut_at=None if summary.finished else summary.tokens_written,
-                words_unread=len(article[read.end :].split()),
+                words_unread=words_unread if asked else 0,  # rules look at the whole article
             ),
             decoding=summarizer.decoding(),
             seconds=time.perf_counter() - start,
+            words_unread=words_unread,
+            asked=asked,
         )
 
     def _explain(self, article: str, summary: str, n_steps: int | None, progress) -> Explanation:

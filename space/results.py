@@ -41,6 +41,9 @@ class Answer:
         remarks: what to know before believing it, worst first.
         decoding: the settings, as a record states them.
         seconds: that it took.
+        words_unread: at the article's end, past what is read.
+        asked: whether the model was; False of a sentence of the article that rules chose alone: its lead, or the only
+            one that could be taken (`trainer.summarizers.sentence_choice`).
     """
 
     text: str
@@ -52,6 +55,8 @@ class Answer:
     remarks: tuple[Remark, ...]
     decoding: dict[str, Any]
     seconds: float
+    words_unread: int
+    asked: bool
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,16 @@ class Remark:
     warns: bool
 
 
-def standing(chosen: bool) -> str:
-    """What is said of every summary; `chosen`: of one that is a sentence of the article."""
-    return (
-        "A model chose this sentence; it may miss the main point." if chosen else "A model wrote this; it may be wrong."
-    )
+def standing(chosen: bool, asked: bool = True) -> str:
+    """What is said of every summary.
+
+    Args:
+        chosen: of one that is a sentence of the article.
+        asked: whether the model was asked about it.
+    """
+    if not chosen:
+        return "A model wrote this; it may be wrong."
+    return f"A {'model' if asked else 'rule'} chose this sentence; it may miss the main point."
 
 
 def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int) -> tuple[Remark, ...]:

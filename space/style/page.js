@@ -132,7 +132,6 @@ const summariser = (() => {
     const count = `${ticked.size} sentence${ticked.size === 1 ? "" : "s"}`;
     if (button && button.lastElementChild.textContent !== count) button.lastElementChild.textContent = count;
     if (button) button.hidden = !ticked.size;
-    if (button) find("#strike-out .hint").hidden = !!ticked.size;
   }
 
   function strike(sentences, words) {

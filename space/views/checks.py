@@ -16,8 +16,12 @@ SUMMARISE, EXPLAIN = "summarise", "explain"
 FIRST_METHODS = ("integrated_gradients", "contextcite")
 TEXT_CHOICES = dict(zip(checking.TEXTS, ("The summary", "The reference", "Another text"), strict=True))
 BASELINE_CHOICES = dict(zip(checking.BASELINES, ("Each method’s own", "<pad>", "Zero", "Mean"), strict=True))
-STRIKE_HINT = (
-    '<p class="hint">Tick the sentences that should not be there.</p>'
+# What each of the three views of the article shows; the style sheet shows the one that is chosen.
+HINTS = (
+    '<p class="hint" data-layer="copied">Coloured: what the summary took from the article.</p>'
+    '<p class="hint" data-layer="influence">Coloured: the words that count most for the model; blue ones spoke against '
+    "the summary.</p>"
+    '<p class="hint" data-layer="strike">Tick sentences to leave out, and ask the model again.</p>'
     '<button type="button" data-do="strike" hidden>Ask again without <span></span></button>'
 )
 
@@ -33,7 +37,7 @@ class Checks:
 
     def _strikes(self) -> None:
         """Under the article: what was ticked there is left out."""
-        html("strike-out", STRIKE_HINT)
+        html("strike-out", HINTS)
         # Asked by page.js; the numbers of the sentences and words go through no field that is seen.
         self.sentences, self.words = gr.JSON(visible=False), gr.JSON(visible=False)
         self.ask_without = gr.Button("Ask again", elem_id="ask-without")
@@ -77,7 +81,10 @@ class Checks:
             with gr.Row(elem_id="attention-parts"):
                 self.layer, self.head = (
                     gr.Dropdown(
-                        [(f"All {name}s (mean)", checking.ALL)], label=f"Cross-attention: {name}", visible=False
+                        [(f"All {name}s (mean)", checking.ALL)],
+                        label=f"Cross-attention: {name}",
+                        filterable=False,
+                        visible=False,
                     )
                     for name in ("layer", "head")
                 )

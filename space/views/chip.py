@@ -35,7 +35,8 @@ def _head(status: Status) -> str:
         return "Loading the first model…"
     size = f"{status.parameters / 1e6:.1f} million parameters"
     revision = f" <code>{escape(status.revision[:7])}</code>" if status.revision else ""
-    head = f"<b>{escape(label_of(status.answering))}</b>{revision}, {size}"
+    what = ", the demo’s own small model" if status.answering == STARTER_NAME else ""
+    head = f"<b>{escape(label_of(status.answering))}</b>{revision}{what}, {size}"
     wanted = escape(label_of(status.wanted).rpartition("/")[2])
     match status.phase:
         case "downloading":

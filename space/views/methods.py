@@ -105,6 +105,8 @@ def _method(found: Finding) -> str:
     told = [found.evidence.necessity.sentence]
     if found.sanity is not None:
         told.append(shuffled(found.sanity, len(set(found.sources.attribution.scores))))
+    if not found.coloured:
+        told.append("No word does more than random ones when it is left out: none is tinted.")
     told = "".join(f'<span class="sentence">{escape(one)}</span>' for one in told)
     return (
         f'<tbody><tr><th scope="rowgroup" colspan="{len(HEADS)}"><b>{escape(label(found.name))}</b>'

@@ -37,20 +37,20 @@ def summary_card(answer: "Answer", by: str, copied: CopiedMap, note: str | None 
         actions: whether there is a page that answers to its buttons.
     """
     text = summary_text(answer.text, copied) if answer.text else '<i class="nothing">The model wrote nothing.</i>'
-    verb = "Chosen" if chose(answer) else "Written"
+    made = f"{'Chosen' if chose(answer) else 'Written'} by {by if answer.asked else 'a rule'}"
     makers = '<div class="makers">' + "".join(
         f'<button type="button" data-do="{do}" title="{about}">{name}</button>' for do, name, about in MAKERS
     )
     makers += "</div>"
     return (
         '<section class="card result" aria-label="Summary">'
-        f'<div class="kicker"><h2>Summary</h2><p class="by">{verb} by {by}</p>'
+        f'<div class="kicker"><h2>Summary</h2><p class="by">{made}</p>'
         f"{makers if actions else ''}</div>"
         '<p class="older" role="status">The article was changed since: this is the summary of the older text.</p>'
         + (f'<p class="example-note">{escape(note)}</p>' if note else "")
         + f'<p class="summary" dir="auto">{text}</p>'
-        f"{verdict(answer.remarks, chose(answer))}{_pieces(copied)}"
-        f'<p class="byline">{escape(_how(answer))}. {_read(answer)}</p>{_notes(answer)}</section>'
+        f"{verdict(answer.remarks, standing(chose(answer), answer.asked))}{_pieces(copied)}"
+        f'<p class="byline">{escape(_how(answer, copied))} {_read(answer)}</p>{_notes(answer)}</section>'
     )
 
 
@@ -70,18 +70,22 @@ def summary_text(text: str, copied: CopiedMap) -> str:
 def byline(name: str, revision: str | None) -> str:
     """Which model wrote a summary, as HTML."""
     if name == STARTER_NAME:
-        return "the starter"
+        return "the demo’s model"
     return escape(name) + (f" <code>{escape(revision[:7])}</code>" if revision else "")
 
 
-def verdict(remarks: Sequence[Remark], chosen: bool) -> str:
-    """What to know before believing a summary: warnings first, in a box of their own, and a tick never above them."""
+def verdict(remarks: Sequence[Remark], always: str) -> str:
+    """What to know before believing a summary: warnings first, in a box of their own, and a tick never above them.
+
+    Args:
+        always: what is said of every summary (`space.verdict.standing`).
+    """
     warnings = "".join(f"<li>{escape(remark.text)}</li>" for remark in remarks if remark.warns)
     ticks = "".join(f'<li class="tick">{escape(remark.text)}</li>' for remark in remarks if not remark.warns)
     box = f'<ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
         f'<div class="verdict" role="group" aria-label="Before you believe it">{box}'
-        f'<ul class="ticks">{ticks}<li class="standing">{escape(standing(chosen))}</li></ul></div>'
+        f'<ul class="ticks">{ticks}<li class="standing">{escape(always)}</li></ul></div>'
     )
 
 
@@ -107,17 +111,29 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _how(answer: "Answer") -> str:
+def _how(answer: "Answer", copied: CopiedMap) -> str:
+    if not answer.asked and copied.pieces and copied.pieces[0].sentence == 1:
+        return "The article opens with this sentence, which was taken as its lead: the model was not asked."
+    if not answer.asked:
+        return "No other sentence of the article could be taken: the model was not asked."
     if chose(answer):
-        return f"Chosen among the article’s own sentences in {answer.seconds:.1f} s"
+        return f"Chosen among the article’s own sentences in {answer.seconds:.1f} s."
     beams = answer.decoding.get("num_beams", 1)
     search = "greedily" if beams == 1 else f"with {beams} beams"
-    return f"Written {search}, at most {answer.decoding['max_new_tokens']} new tokens, in {answer.seconds:.1f} s"
+    return f"Written {search}, at most {answer.decoding['max_new_tokens']} new tokens, in {answer.seconds:.1f} s."
 
 
 def _read(answer: "Answer") -> str:
-    past = answer.tokens_total - answer.tokens_read
-    return f'<span class="read"><b>{answer.tokens_read:,}</b> tokens read, <b>{past:,}</b> past the limit</span>'
+    """How much was read; the tokens, for who knows what they are, when it is pointed at."""
+    if not answer.asked:
+        return ""
+    words = (
+        f"The last {_counted(answer.words_unread, 'word')} were not read."
+        if answer.words_unread
+        else "Read to the end."
+    )
+    tokens = f"{answer.tokens_read:,} tokens read, {answer.tokens_total - answer.tokens_read:,} past the limit"
+    return f'<span class="read" title="{tokens}">{words}</span>'
 
 
 def _notes(answer: "Answer") -> str:

@@ -7,7 +7,7 @@ import pytest
 from space import answering, limits
 from space.engine import Engine
 from space.serving import Status
-from space.verdict import Remark
+from space.verdict import Remark, standing
 from space.views import article as article_view
 from space.views.copied import copied_map
 from space.views.summary import byline, summary_card, verdict
@@ -73,8 +73,11 @@ def test_what_lies_past_the_limit_is_marked(engine):
     answer = engine.summarize(LONG, {"max_new_tokens": 4})
     assert answer.tokens_read == 1024
     assert answer.tokens_total > 1024
-    card = _Page(summary_card(answer, byline("starter", None), copied_map(answer.text, LONG))).text
-    assert f"1,024 tokens read, {answer.tokens_total - 1024:,} past the limit" in card
+    html = summary_card(answer, byline("starter", None), copied_map(answer.text, LONG))
+    card = _Page(html).text
+    assert f'title="1,024 tokens read, {answer.tokens_total - 1024:,} past the limit"' in html
+    assert "Written by the demo’s model" in card
+    assert f"The last {1600 - reading.words_read:,} words were not read." in card
     assert "The limit of 4 new tokens cut the summary off." in card
 
 
@@ -219,8 +222,35 @@ def test_other_models_are_asked_one_after_the_other(engine):
 
 
 def test_a_tick_never_stands_above_a_warning():
-    html = verdict([Remark("A tick.", warns=False), Remark("A warning.", warns=True)], chosen=True)
+    html = verdict([Remark("A tick.", warns=False), Remark("A warning.", warns=True)], standing(chosen=True))
     assert html.index("A warning.") < html.index("A tick.") < html.index("A model chose this")
+
+
+@pytest.mark.parametrize(
+    ("article", "says"),
+    [
+        (
+            answering.examples()[1]["article"],
+            "The article opens with this sentence, which was taken as its lead: the model was not asked.",
+        ),
+        ("and so it went on. The mill burnt down in the night.", "No other sentence of the article could be taken"),
+        (answering.examples()[0]["article"], None),
+    ],
+    ids=["its lead", "the only sentence", "no lead"],
+)
+def test_whether_the_model_was_asked_is_said(article, says):
+    model, tokenizer = tiny_t5(seed=5)
+    task = {"prefix": "summarize: ", "max_source_length": 200, "choose_from": "sentences"}
+    model.config.task_specific_params = {"summarization": task}
+    model.generation_config.max_new_tokens = 99
+    answer = Engine(model, tokenizer, name="ada/t5").summarize(article, {})
+    card = _Page(summary_card(answer, byline("ada/t5", None), copied_map(answer.text, article))).text
+    assert answer.asked == (says is None)
+    if says is None:
+        assert "Chosen by ada/t5" in card and "A model chose this sentence" in card and "words were not read" in card
+    else:
+        assert "Chosen by a rule" in card and "A rule chose this sentence" in card and says in card
+        assert "not read" not in card and "to the end" not in card
 
 
 def test_surrogates_without_a_partner_become_the_replacement_character():
