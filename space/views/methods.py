@@ -112,7 +112,7 @@ def _method(found: Finding) -> str:
         f'<tbody><tr><th scope="rowgroup" colspan="{len(HEADS)}"><b>{escape(label(found.name))}</b>'
         f'<span dir="auto">{strongest}</span>{told}'
         f'<button type="button" data-do="tint" data-method="{escape(found.name)}" aria-pressed="false">'
-        f'Show in the article<span class="hidden">, by {escape(label(found.name))}</span></button></th></tr>'
+        f'Show in the article<span class="hidden"> by {escape(label(found.name))}</span></button></th></tr>'
         f"<tr><td>{_completeness(found.sources)}</td>{cells}</tr></tbody>"
     )
 

@@ -292,14 +292,13 @@ def test_a_summary_is_put_to_the_test(page):
     expect(page.locator("#methods .sentence", has_text="ll weights shuffled")).to_have_count(2)
 
     # Any of them tints the article, by keyboard too; the sign of it is the pressed button.
-    expect(page.get_by_role("button", name="Show in the article, by Saliency", pressed=True)).to_be_visible()
-    by_attention = page.get_by_role(
-        "button", name="Show in the article, by Cross-attention, layer 2 of 2, all heads (mean)"
-    )
+    expect(page.get_by_role("button", name="Show in the article by Saliency", pressed=True)).to_be_visible()
+    by_attention = page.get_by_role("button", name="Cross-attention, layer 2 of 2, all heads (mean)")
     by_attention.press("Enter")
     expect(page.locator("#article .article")).to_have_attribute("data-unit", " of the attention")
     expect(by_attention).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#methods [aria-pressed=true]")).to_have_count(1)
+    assert _violations(page) == []
     page.get_by_role("button", name="What speaks for the summary instead?").click()
     expect(page.locator("#methods .facts")).to_be_visible()
     page.wait_for_function("!document.querySelector('.busy')")
