@@ -62,7 +62,7 @@ def remarks(summary: str, article: str, *, cut_at: int | None, words_unread: int
     found = [Remark(text, warns=True) for text in warnings]
     # Another word, such as "not", would be made up even if the article has it elsewhere.
     if places == 1 and not lacking and sum(run.length for run in passages[0]) == len(words_of(summary)):
-        found.append(Remark("Word for word from one place in the article; nothing in it is made up.", warns=False))
+        found.append(Remark("Word for word from one place in the article; no word was added.", warns=False))
     return tuple(found)
 
 

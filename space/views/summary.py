@@ -95,7 +95,7 @@ def _pieces(copied: CopiedMap) -> str:
         return ""
     buttons = "".join(
         f'<button type="button" class="tint{piece.tint}" data-do="piece" data-piece="{piece.letter}" '
-        f'data-sentence="{escape(piece.sentence_text)}" aria-expanded="false"><b>{piece.letter}</b> '
+        f'data-sentence="{escape(piece.sentence_text)}" aria-expanded="false"><b>{piece.letter}</b>: '
         f"{_counted(piece.words, 'word')} of sentence {piece.sentence}</button>"
         for piece in copied.pieces
     )
@@ -130,7 +130,7 @@ def _read(answer: "Answer") -> str:
     words = (
         f"The last {_counted(answer.words_unread, 'word')} were not read."
         if answer.words_unread
-        else "Read to the end."
+        else "The article was read to its end."
     )
     tokens = f"{answer.tokens_read:,} tokens read, {answer.tokens_total - answer.tokens_read:,} past the limit"
     return f'<span class="read" title="{tokens}">{words}</span>'

@@ -8,7 +8,7 @@ ARTICLE = (
     "Anna Vell opened the new bridge over the Orsa on Monday. She said it had cost £2.4m and four years of work. "
     "The old bridge was closed in 2019 after a lorry fell through it."
 )
-ONE_PLACE = "Word for word from one place in the article; nothing in it is made up."
+ONE_PLACE = "Word for word from one place in the article; no word was added."
 
 
 def said(summary: str, cut_at: int | None = None, words_unread: int = 0) -> list[str]:
