@@ -17,7 +17,9 @@ them are run where none is named, each in a process of its own:
   thread for each core, as the page does it: for an idle machine only.
 - `memory-MODEL`: one row of a source of 5,000 tokens: peak memory of the process.
 
-Equality is checked before anything is timed: scores within 1e-4 of the largest value at equal steps. What is measured
+Equality is checked before anything is timed: scores within 1e-4 of the largest value at equal steps. A ReLU whose input
+is 0 up to rounding has another slope in another order of additions; where that happens (one of a million units, with
+random weights) the script stops, and another `--article` is to be tried. What is measured
 is the processor's time of one thread, so that other work beside it changes little. A and B alternate; medians and
 ranges are printed and, with `--record`, kept. The loop's rows take alike long, so that a few of them are timed and the
 rest is counted. All cases together are to take about five minutes of one core: those of t5-small are timed once.

@@ -9,6 +9,7 @@ import pytest
 
 from tests.screenshot import open_browser
 from trainer.report.benchmarks import (
+    attribution_sentence,
     decoding_table,
     first_token_sentence,
     lengths_drawing,
@@ -17,6 +18,7 @@ from trainer.report.benchmarks import (
     serving_sentence,
     start_sentence,
     training_sentence,
+    waiting_sentence,
 )
 from trainer.report.plots import DARK, LIGHT, standalone, svg
 from trainer.report.qualitative import Shown
@@ -81,11 +83,13 @@ class TestRebuilt:
     def test_readme_says_what_the_shipped_records_of_serving_and_start_do(self):
         records = {
             name: json.loads((RECORDS.parent / "bench" / f"{name}.json").read_text("utf-8"))
-            for name in ("serving", "serving-50", "start", "lengths", "training")
+            for name in ("serving", "serving-50", "waiting", "start", "lengths", "training", "attribution")
         }
         readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
         assert serving_sentence(records["serving"], records["serving-50"]) in readme
+        assert waiting_sentence(records["waiting"]) in readme
         assert start_sentence(records["start"]) in readme
+        assert attribution_sentence(records["attribution"]) in readme
         assert lengths_sentence(records["lengths"]) in readme
         assert training_sentence(records["training"]) in readme
         plot = RECORDS.parent / "bench" / "lengths.svg"
