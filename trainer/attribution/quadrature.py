@@ -21,8 +21,9 @@ from trainer.errors import UserError
 
 FIRST_STEPS = 7  # three intervals with their middles
 MOST_STEPS = 512
-# Errors of intervals may cancel in the sum: their sizes together may be so many times as large as it.
-CANCELLING = 2.0
+# Errors of intervals may cancel in the sum. Their sizes together may be this share of all that the function goes up and
+# down on the way, which is more than its change where it comes back.
+CANCELLING = 2 * TOLERANCE
 
 
 def rule(name: str, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +75,7 @@ def until_complete(
     """Integrates the gradients of several functions over [0, 1] until each row's scores add up to its change.
 
     A row is done where |Σ scores − change| is at most 1% of max(|change|, 1 nat), and the intervals' own errors, sizes
-    added, at most twice that. The others go on, up to `most` points.
+    added, at most 2% of their changes' sizes, added, or of 1 nat. The others go on, up to `most` points.
 
     Args:
         at: takes a point and the numbers of the rows that go on; gives their functions (rows) and what the gradient
@@ -103,15 +104,12 @@ def until_complete(
             (end - start) / 6 * (taken[start][1] + 4 * taken[middle][1] + taken[end][1])
             for start, middle, end in intervals
         ]
-        gaps = np.stack(
-            [
-                piece.sum(1) - (taken[end][0] - taken[start][0])
-                for piece, (start, _, end) in zip(pieces, intervals, strict=True)
-            ]
-        )
+        changes = np.stack([taken[end][0] - taken[start][0] for start, _, end in intervals])
+        gaps = np.stack([piece.sum(1) for piece in pieces]) - changes
         scores[going], steps[going] = sum(pieces), len(taken)
-        allowed = TOLERANCE * np.maximum(np.abs(ends[1] - ends[0])[going], SMALLEST_CHANGE)
-        open_ = (np.abs(gaps.sum(0)) > allowed) | (np.abs(gaps).sum(0) > CANCELLING * allowed)
+        allowed = TOLERANCE * np.maximum(np.abs(changes.sum(0)), SMALLEST_CHANGE)
+        allowed_sizes = CANCELLING * np.maximum(np.abs(changes).sum(0), SMALLEST_CHANGE)
+        open_ = (np.abs(gaps.sum(0)) > allowed) | (np.abs(gaps).sum(0) > allowed_sizes)
         if not open_.any() or len(taken) + 2 > most:
             return Integral(scores, *ends, steps)
         going = going[open_]

@@ -101,7 +101,8 @@ def attribution_sentence(record: dict[str, Any]) -> str:
         f"{whole['seconds']['median']:.1f} s of one core, {whole['ratio']:.1f} times less than Captum's at "
         f"{whole['loop_steps']} steps with the same error; the matrix of its {steps['target_tokens']} tokens takes "
         f"{steps['ratio']:.1f} times less than a run of Captum for each at equal steps, {complete['ratio']:.1f} times "
-        f"less at equal completeness; a clicked word {row['seconds']['median']:.1f} s."
+        f"less at equal completeness; a clicked word {row['seconds']['median']:.1f} s, and "
+        f"{row['clock_seconds']['median']:.1f} s by the clock with {row['clock_seconds']['threads']} threads."
     )
 
 
