@@ -134,7 +134,7 @@ def quality(file: Path, n: int) -> dict[str, Any]:
 
 def command(module: str) -> str:
     """What was typed to run a benchmark, files and folders by their names alone."""
-    words = [Path(word).name if Path(word).exists() else word for word in sys.argv[1:]]
+    words = [Path(word).name if Path(word).parent.is_dir() else word for word in sys.argv[1:]]
     return shlex.join(["python", "-m", module, *words])
 
 

@@ -100,7 +100,7 @@ def _by_word(text: str, matrix: AttributionMatrix) -> tuple[np.ndarray, np.ndarr
 
 def explain_changes(
     explained: Explained,
-    articles: Sequence[tuple[str, str]],
+    articles: Sequence[tuple[str, str, str]],
     changed: Mapping[str, Sequence[str]],
     journal: Journal,
     say: Callable[[str], None],
@@ -108,20 +108,20 @@ def explain_changes(
     """For each change how far it moves the explanations, by the page's default method.
 
     Args:
-        articles: name and text of each, unchanged.
+        articles: name and text of each, unchanged, and its summary.
         changed: by the name of a change the same articles, changed.
         journal: what was measured already is taken from there.
     """
     way, found = method(DEFAULT_METHOD), {label: [] for label in changed}
-    for place, (name, article) in enumerate(articles):
-        pair = first = None
+    for place, (name, article, summary) in enumerate(articles):
+        first = None
         for label, texts in changed.items():
             line = journal.find(article, label)
             if line is None:
                 if first is None:
-                    pair = explained.pair(article)
+                    pair = explained.pair(article, summary)
                     first = way.attribute(pair, pair.whole)
-                other = explained.pair(texts[place], pair.summary)
+                other = explained.pair(texts[place], summary)
                 line = {"moved": moved(article, texts[place], first, way.attribute(other, other.whole))}
                 journal.add(article, name, label, line)
             found[label].append(line["moved"])

@@ -88,7 +88,11 @@ def robustness(study: RobustnessStudy, say: Callable[[str], None] = print) -> Fi
         for job, system in zip(jobs, systems, strict=True):
             if own.explained and can_be_explained(system):
                 mine = [one for one in compared if one["system"] == job.name]
-                _explain(Explained(job.name, system), split.examples[: own.explained], mine, whole, work, say)
+                articles = [
+                    (one.id, one.source, summary)
+                    for one, summary in zip(split.examples[: own.explained], whole[CLEAN][1][job.name], strict=False)
+                ]
+                _explain(Explained(job.name, system), articles, mine, whole, work, say)
         values = {
             "evaluations": [asdict(one.evaluation) for one in whole[CLEAN][0].values()],
             "environment": environment(),
@@ -106,7 +110,7 @@ def robustness(study: RobustnessStudy, say: Callable[[str], None] = print) -> Fi
 
 def _explain(
     explained: Explained,
-    examples: Sequence[Example],
+    articles: Sequence[tuple[str, str, str]],
     compared: Sequence[dict[str, Any]],
     whole: Mapping[str, Any],
     work: Path,
@@ -114,9 +118,9 @@ def _explain(
 ) -> None:
     """Adds to each change of a system how far it moves the explanations of the system's summaries."""
     model = explained.record()
-    changed = {one["change"]: [new.text for new in whole[one["change"]][2][: len(examples)]] for one in compared}
+    changed = {one["change"]: [new.text for new in whole[one["change"]][2][: len(articles)]] for one in compared}
     journal = Journal(work / f"explained-{slug(model['system'])}.jsonl", {"model": model})
-    found = explain_changes(explained, [(one.id, one.source) for one in examples], changed, journal, say)
+    found = explain_changes(explained, articles, changed, journal, say)
     for one in compared:
         one["attribution"] = found[one["change"]]
 
@@ -244,8 +248,12 @@ def _planted(change: Mapping[str, Any]) -> str:
     planted = change.get("planted")
     if not planted:
         return ABSENT
-    n, came = planted["n"], planted["reached"]
-    return f"{share([1] * came + [0] * (n - came))} of {n}"
+    return _share_of(planted["reached"], planted["n"])
+
+
+def _share_of(part: int, n: int) -> str:
+    """`58% [44, 71] of 50`."""
+    return f"{share([1] * part + [0] * (n - part))} of {n}"
 
 
 def _moved(change: Mapping[str, Any]) -> list[str]:
@@ -254,8 +262,7 @@ def _moved(change: Mapping[str, Any]) -> list[str]:
     if not found or not found["same_sentence"]:
         return [ABSENT] * len(MOVED)
     same = found["same_sentence"]
-    kept = share([1] * same["same"] + [0] * (same["n"] - same["same"]))
-    return [told(found["spearman"], digits=2), f"{kept} of {same['n']}"]
+    return [told(found["spearman"], digits=2), _share_of(same["same"], same["n"])]
 
 
 def _explanations(changes: Sequence[Mapping[str, Any]]) -> str:
